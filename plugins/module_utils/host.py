@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only door to commands and files of the managed host.
+
+Everything above this file is a function of text and values, so a unit test hands in
+recorded output by giving another object with the same methods.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+import tempfile
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class CommandMissing(Exception):
+    """The program is not installed on this host."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__(f"{program} is not installed on this host")
+        self.program = program
+
+
+class Result(t.NamedTuple):
+    """What a finished command left behind; rc 124 means that it ran into its time limit."""
+
+    argv: list[str]
+    rc: int
+    out: str
+    err: str
+
+    @property
+    def command(self) -> str:
+        return shlex.join(self.argv)
+
+    @property
+    def message(self) -> str:
+        """The last line that the tool said, which is where they put the reason."""
+        lines = (self.err.strip() or self.out.strip()).splitlines()
+        return lines[-1].strip() if lines else f"exit code {self.rc} without a word"
+
+
+class Host:
+    """Commands and files of the machine this runs on. No shell is ever involved."""
+
+    def run(self, argv: Sequence[str], timeout: float = 30.0, stdin: str = "") -> Result:
+        """Run *argv* with a C locale and return its Result whatever the exit code.
+
+        Raises CommandMissing when the program does not exist.
+        """
+        program = self.which(argv[0])
+        if program is None:
+            raise CommandMissing(argv[0])
+        try:
+            done = subprocess.run(
+                [program, *argv[1:]],
+                input=stdin.encode(),
+                capture_output=True,
+                timeout=timeout,
+                env=_environment(),
+                check=False,
+            )
+        except subprocess.TimeoutExpired as expired:
+            return Result(list(argv), 124, _text(expired.stdout), _text(expired.stderr) or f"no answer within {timeout:g} s")
+        return Result(list(argv), done.returncode, _text(done.stdout), _text(done.stderr))
+
+    def which(self, program: str) -> str | None:
+        """Return the path of *program*; sbin is searched too, whatever the caller's PATH says."""
+        return shutil.which(program, path=os.environ.get("PATH", "") + ":" + SEARCH_PATH)
+
+    def read(self, path: str) -> str | None:
+        """Return the text of *path*, or None where it is absent or the kernel refuses to answer."""
+        try:
+            with open(path, encoding="utf-8", errors="replace") as handle:
+                return handle.read()
+        except OSError:
+            return None
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(path)
+
+    def names(self, path: str) -> list[str]:
+        """Return the sorted names in the folder *path*; empty where there is no such folder."""
+        try:
+            return sorted(os.listdir(path))
+        except OSError:
+            return []
+
+    def target(self, path: str) -> str | None:
+        """Return where the symbolic link *path* leads, fully resolved, or None where it does not exist."""
+        return os.path.realpath(path) if os.path.lexists(path) else None
+
+    def make_private(self, folder: str) -> None:
+        """Create *folder* (0700) with its parents; refuse one that is a link or not ours."""
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        found = os.lstat(folder)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise PermissionError(f"{folder} must be a folder of uid {os.geteuid()}, not a link or another's")
+        os.chmod(folder, 0o700)
+
+    def write(self, path: str, text: str, mode: int = 0o600) -> None:
+        """Replace *path* by *text* in one step: whoever reads sees the old or the new text, also after a crash."""
+        folder = os.path.dirname(path)
+        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".wirefleet-")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+                os.fchmod(handle.fileno(), mode)
+                handle.write(text)
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        sync_folder(folder)
+
+    def remove(self, path: str) -> bool:
+        """Delete the file *path*; return whether there was one."""
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return False
+        sync_folder(os.path.dirname(path))
+        return True
+
+
+def sync_folder(folder: str) -> None:
+    """Make a rename or deletion in *folder* survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", "") + ":" + SEARCH_PATH, "LC_ALL": "C", "LANG": "C"}
+
+
+def _text(data: bytes | None) -> str:
+    return (data or b"").decode("utf-8", "replace")
