@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make demo`: the embedded fleet, real traffic, the shipped playbooks, and evidence compared with the truth."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import typing as t
+
+from .story import PACKETS, PSN_MASK, PSN_VALUE, Check, Flow, flag_of, packets_of
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = ROOT / "tests" / "demo"
+LAB = "demo"
+SENDER, RECEIVER = "rdma1", "rdma2"
+RDMA_DEVICE = "ens1f0np0"
+
+
+class Failed(Exception):
+    """The demo cannot go on; the message is for the person at the terminal."""
+
+
+def say(text: str) -> None:
+    print(f"\n\033[1m== {text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
+
+
+def lab(*words: str, **options: t.Any) -> subprocess.CompletedProcess[str]:
+    """Run a verb of the lab on this demo's instance."""
+    verb, *rest = words
+    return subprocess.run(
+        [sys.executable, "-m", "tests.lab", verb, "--lab", LAB, *rest], cwd=ROOT, text=True, check=False, **options
+    )
+
+
+def on_host(host: str, *argv: str) -> str:
+    done = lab("ssh", host, *argv, capture_output=True)
+    if done.returncode:
+        raise Failed(f"{host}: {' '.join(argv)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def playbook(name: str, inventory: str, *words: str) -> None:
+    """Run a shipped playbook inside the lab exactly as a user would type it, and show the command."""
+    argv = ["ansible-playbook", "-i", inventory, f"playbooks/{name}", *words]
+    print("$ " + " ".join(os.path.relpath(word, ROOT) if word.startswith(str(ROOT)) else word for word in argv), flush=True)
+    program = pathlib.Path(sys.executable).parent / "ansible-playbook"
+    if lab("exec", "--", str(program), *argv[1:]).returncode:
+        raise Failed(f"playbooks/{name} failed; the fleet is still up: see `{sys.executable} -m tests.lab status`")
+
+
+def sniffer() -> str:
+    """Return what both RoCE peers say of the private flag now."""
+    flags = {host: flag_of(on_host(host, "ethtool", "--show-priv-flags", RDMA_DEVICE), "sniffer") for host in (SENDER, RECEIVER)}
+    print("  sniffer: " + ", ".join(f"{host} {value}" for host, value in flags.items()), flush=True)
+    return "/".join(sorted({str(value) for value in flags.values()}))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave the fleet up and say how to log in")
+    parser.add_argument("--evidence", default=str(ROOT / "evidence"), help="folder for the evidence (default: ./evidence)")
+    options = parser.parse_args()
+    started = time.monotonic()
+    try:
+        checks = run(options.evidence)
+    except Failed as failure:
+        print(f"\nThe demo stopped: {failure}", file=sys.stderr)
+        checks = [Check("the demo ran to its end", True, False)]
+    finally:
+        if not options.keep:
+            say("Taking the fleet down")
+            lab("down")
+    if options.keep:
+        hints()
+    print(f"\nThe demo took {time.monotonic() - started:.0f} s.")
+    return 0 if all(check.good for check in checks) else 1
+
+
+def run(evidence: str) -> list[Check]:
+    say("The fleet: hosts of their own network, systemd and sshd; two with a kernel and a NIC module of their own")
+    if lab("up", "demo").returncode:
+        raise Failed("the fleet did not come up")
+    inventory = lab("inventory", capture_output=True).stdout.strip()
+    lab("status")
+    flags = [sniffer()]
+    say("Make RDMA visible")
+    playbook("enable_rdma_sniffer.yml", inventory)
+    flags.append(sniffer())
+    say("Traffic, and a switch that drops a known number of packets between the RoCE peers")
+    flow = Flow(PACKETS, first_psn=(1 << 24) - PACKETS // 2)
+    traffic = start_traffic(flow)
+    say("The campaign")
+    playbook(
+        "capture_campaign.yml", inventory, "-e", "campaign=demo", "-e", f"campaign_file={HERE / 'campaign.yml'}",
+        "-e", f"campaign_evidence_root={evidence}",
+    )  # fmt: skip
+    finish(traffic)
+    say("Turn the flag off again: the host would do it by itself after two hours")
+    playbook("disable_rdma_sniffer.yml", inventory)
+    flags.append(sniffer())
+    say("Does the evidence agree with what is known to be true?")
+    checks = compare(newest(evidence), flow, flags)
+    print("\n".join(map(str, checks)))
+    return checks
+
+
+def start_traffic(flow: Flow) -> list[subprocess.Popen[str]]:
+    """Install the drop rule and start both senders, which begin once the window is open."""
+    if lab("drop", "on", "--psn-mask", hex(PSN_MASK), "--psn-value", hex(PSN_VALUE)).returncode:
+        raise Failed("the drop rule could not be installed")
+    argv = [sys.executable, "-m", "tests.demo.traffic", "--lab", LAB, "--packets", str(flow.packets), "--first-psn", str(flow.first_psn)]
+    return [subprocess.Popen(argv, cwd=ROOT, text=True, stdout=subprocess.PIPE)]
+
+
+def finish(traffic: list[subprocess.Popen[str]]) -> None:
+    for process in traffic:
+        out, _none = process.communicate(timeout=60)
+        print(out, end="")
+        if process.returncode:
+            raise Failed("the traffic generator failed")
+
+
+def newest(evidence: str) -> pathlib.Path:
+    folders = sorted(path for path in pathlib.Path(evidence).glob("*-demo-*") if path.suffix != ".partial")
+    if not folders:
+        raise Failed(f"no evidence in {evidence}")
+    return folders[-1]
+
+
+def compare(folder: pathlib.Path, flow: Flow, flags: list[str]) -> list[Check]:
+    manifest = json.loads((folder / "campaign.json").read_text())
+    sums = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=False)
+    return [
+        Check("RoCE packets captured at the sender", flow.packets, packets_of(manifest, SENDER)),
+        Check("RoCE packets captured at the receiver", flow.packets - flow.dropped(), packets_of(manifest, RECEIVER)),
+        Check("the private flag before, during and after", ["off", "on", "off"], flags),
+        Check("sha256sum -c SHA256SUMS", 0, sums.returncode),
+    ]
+
+
+def hints() -> None:
+    command = "python3 -m tests.lab"
+    print(f"""
+The fleet is still up. Things to try:
+  {command} status --lab {LAB}
+  {command} ssh --lab {LAB} {SENDER}
+  {command} exec --lab {LAB} -- ansible-playbook -i $({command} inventory --lab {LAB}) playbooks/status.yml
+  {command} exec --lab {LAB} -- ansible-playbook -i $({command} inventory --lab {LAB}) playbooks/capture_campaign.yml \\
+      -e campaign=again -e campaign_file=tests/demo/campaign.yml --check --diff
+  {command} down --lab {LAB}""")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the demo knows to be true before it looks at any capture, and how it says whether the evidence agrees."""
+
+from __future__ import annotations
+
+import typing as t
+
+PACKETS = 4000
+PSN_MASK = 0x3F
+PSN_VALUE = 0x15
+
+
+class Flow(t.NamedTuple):
+    """A RoCEv2 flow that the demo sends: how many packets, and the PSN of the first."""
+
+    packets: int
+    first_psn: int
+
+    def dropped(self) -> int:
+        """Return how many packets of the flow the drop rule of the lab's switch matches; PSNs are 24 bits wide."""
+        return sum(1 for n in range(self.packets) if (self.first_psn + n) % (1 << 24) & PSN_MASK == PSN_VALUE)
+
+
+class Check(t.NamedTuple):
+    what: str
+    expected: object
+    found: object
+
+    @property
+    def good(self) -> bool:
+        return self.expected == self.found
+
+    def __str__(self) -> str:
+        mark = "ok " if self.good else "BAD"
+        return f"  {mark} {self.what}: expected {self.expected}, found {self.found}"
+
+
+def flag_of(text: str, flag: str) -> str | None:
+    """Return `on` or `off` for *flag* in the output of `ethtool --show-priv-flags`, None where it is not listed."""
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and name.strip() == flag:
+            return value.strip()
+    return None
+
+
+def packets_of(manifest: dict[str, t.Any], host: str) -> int | None:
+    """Return the packets inside the window that *host*'s vantages hold, None where none was captured there."""
+    counts = [vantage["counts"]["in_window"] for vantage in manifest["vantages"] if vantage["host"] == host]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
