@@ -1,0 +1,306 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings the files of one host home: by segments, resumable, verified by reading every byte once on the controller."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import queue
+import re
+import shutil
+import threading
+import time
+import typing as t
+
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
+
+from . import codecs, evidence
+from .channel import SEGMENT, Answer, Channel, ChannelError, Get
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+MAX_FILES = 100_000
+#: Logs, states and counters are small; whatever says otherwise is not one of them.
+MAX_SIDE_FILE = 64 << 20
+ATTEMPTS = 3
+_PATH = re.compile(r"vantages/(?P<vantage>[A-Za-z0-9._-]+)/(?P<group>raw|log|state|counters|clock)/[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+class CollectError(Exception):
+    """Something stands in the way; nothing was removed from the host. The message says what to do."""
+
+
+class Mismatch(Exception):
+    """What arrived is not what the host hashed."""
+
+
+class Collector:
+    """The files of one host, copied into the run's folder; the run's record says how far it got."""
+
+    def __init__(self, run: evidence.Run, host: str, open_channel: Callable[[], Channel], compress: str) -> None:
+        self._run = run
+        self._host = host
+        self._open_channel = open_channel
+        self._compress = compress
+        record = run.record(host)
+        self._session = record["session"]
+        self._files: dict[str, t.Any] = record.get("files", {})
+        self._codec: str | None = record.get("codec") or {"never": "raw", "auto": None}.get(compress, compress)
+
+    def collect(self) -> dict[str, t.Any]:
+        """Copy and verify what is not here yet, then let the host remove it; returns {"bytes", "stored", "files"}.
+
+        Raises CollectError; a rerun goes on at the segment where this one stopped.
+        """
+        failures = 0
+        while True:
+            before = self._progress()
+            try:
+                with self._open_channel() as channel:
+                    self._once(channel)
+                break
+            except (ChannelError, Mismatch) as problem:
+                failures = 1 if self._progress() != before else failures + 1
+                if failures >= ATTEMPTS:
+                    raise CollectError(f"{self._host}: {problem}; nothing was removed there, run collect.yml again.") from None
+            except OSError as problem:
+                raise self._explain(problem) from problem
+        done = self._files.values()
+        return {"files": len(done), "bytes": sum(file["bytes"] for file in done), "stored": sum(map(stored, done))}
+
+    def _once(self, channel: Channel) -> None:
+        self._run.update(self._host, result=channel.ask({"op": "result"}))
+        listed = check_list(channel.ask({"op": "list"}), self._session)
+        for path, size in listed.items():
+            known = self._files.setdefault(path, {"bytes": size, "codec": None, "segments": [], "done": False})
+            if known["bytes"] != size:
+                raise CollectError(f"{self._host}: {path} has {size} bytes now and had {known['bytes']}; is it still capturing?")
+            if not known["done"]:
+                self._file(channel, path, known)
+        self._sync()
+        channel.ask({"op": "verified", "paths": sorted(self._files)})
+        self._run.update(self._host, collected_ns=time.time_ns())
+
+    def _file(self, channel: Channel, path: str, known: dict[str, t.Any]) -> None:
+        is_raw = "/raw/" in path
+        if known["codec"] is None:
+            known["codec"] = (self._codec or "raw") if is_raw else "raw"
+        if is_raw and self._codec is None and known["bytes"] > SEGMENT and not known["segments"]:
+            self._try_link(channel, path, known)
+        window = (self._session["t0_ns"], self._session["t0_ns"] + round(self._session["duration_s"] * 1e9))
+        with Copy(self._run.path(path), known, Walker(*window) if is_raw else None) as copy:
+            self._save()
+            for answer in channel.get(copy.missing(path)):
+                copy.add(answer)
+                self._save()
+            known.update(copy.finish())
+        self._save()
+
+    def _try_link(self, channel: Channel, path: str, known: dict[str, t.Any]) -> None:
+        """Fetch the first segment as it is, and decide by the time that took how the rest of this host travels."""
+        with Copy(self._run.path(path), known, None) as copy:
+            started = time.monotonic()
+            for answer in channel.get([Get(path, 0, "raw")]):
+                copy.add(answer)
+        link = SEGMENT / max(time.monotonic() - started, 1e-6)
+        name = self._run.path(path)
+        self._codec = codecs.choose(link, codecs.sample_ratio(name), self._common(channel))
+        if self._codec != "raw":
+            codecs.encode_file(name, name + codecs.SUFFIX[self._codec], self._codec)
+            os.unlink(name)
+            known["codec"] = self._codec
+            known["segments"][0]["stored_bytes"] = os.path.getsize(name + codecs.SUFFIX[self._codec])
+        self._run.update(self._host, codec=self._codec, link_bytes_s=round(link))
+
+    def _common(self, channel: Channel) -> tuple[str, ...]:
+        theirs = channel.ask({"op": "time"}).get("codecs") or ["gzip"]
+        return tuple(codec for codec in codecs.available() if codec in theirs)
+
+    def _save(self) -> None:
+        self._run.update(self._host, files=self._files)
+
+    def _sync(self) -> None:
+        """Nothing may be removed from the host before it would survive a power cut here."""
+        for path, known in self._files.items():
+            evidence.sync(self._run.path(path) + codecs.SUFFIX[known["codec"]])
+        for folder in {os.path.dirname(self._run.path(path)) for path in self._files}:
+            evidence.sync(folder)
+
+    def _progress(self) -> int:
+        return sum(len(file["segments"]) for file in self._files.values())
+
+    def _explain(self, problem: OSError) -> CollectError:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return CollectError(f"{self._host}: {problem.strerror}: {problem.filename}; nothing was removed there.")
+        missing = sum(file["bytes"] for file in self._files.values() if not file["done"])
+        free = shutil.disk_usage(self._run.folder).free
+        return CollectError(
+            f"{self._host}: the controller's disk below {self._run.folder} is full ({free >> 20} MiB free, up to "
+            f"{missing >> 20} MiB to come). Nothing was lost or removed from the host: make room and run collect.yml "
+            f"-e campaign={self._run.id}."
+        )
+
+
+class Copy:
+    """One file as it arrives: written, undone, hashed and walked in one pass; *known* keeps what is safe so far."""
+
+    def __init__(self, path: str, known: dict[str, t.Any], walker: Walker | None) -> None:
+        self._known = known
+        self._path = path + codecs.SUFFIX[known["codec"]]
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        self._stored = hashlib.sha256()
+        self._inspector = Inspector(walker)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._handle = os.fdopen(descriptor, "r+b", buffering=0)
+        self._replay()
+
+    def __enter__(self) -> t.Self:
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        self._inspector.stop()
+        self._handle.close()
+
+    def missing(self, path: str) -> list[Get]:
+        """Return the requests for what is not here yet."""
+        total = -(-self._known["bytes"] // SEGMENT)
+        return [Get(path, number, self._known["codec"]) for number in range(len(self._known["segments"]), total)]
+
+    def add(self, answer: Answer) -> None:
+        """Take one segment; raises Mismatch, leaving the file as it was, when it is not what the host hashed."""
+        start = self._handle.tell()
+        stored_before = self._stored.copy()
+        try:
+            digest, raw_bytes = self._undo(self._write(answer))
+        except BaseException:
+            self._handle.truncate(start)
+            raise
+        expected = answer.trailer
+        if digest != expected.get("sha256") or raw_bytes != expected.get("raw_bytes"):
+            self._handle.truncate(start)
+            self._stored = stored_before
+            raise Mismatch(f"segment {len(self._known['segments'])} of {self._path} does not have the hash that the host gave")
+        self._known["segments"].append(
+            {"raw_bytes": raw_bytes, "stored_bytes": self._handle.tell() - start, "sha256": digest}
+        )
+
+    def finish(self) -> dict[str, t.Any]:
+        """Return what the manifest says of the file."""
+        self._inspector.stop()
+        total = sum(segment["raw_bytes"] for segment in self._known["segments"])
+        if total != self._known["bytes"]:
+            raise Mismatch(f"{self._path} has {total} bytes where the host listed {self._known['bytes']}")
+        return {
+            "done": True,
+            "sha256_raw": self._inspector.digest.hexdigest(),
+            "sha256_stored": self._stored.hexdigest(),
+            "summary": self._inspector.summary(),
+        }
+
+    def _replay(self) -> None:
+        """Read again what an earlier run stored; keep the longest good beginning and cut the rest off."""
+        good = []
+        for segment in self._known["segments"]:
+            start = self._handle.tell()
+            stored_before = self._stored.copy()
+            digest, _raw_bytes = self._undo(self._reread(segment["stored_bytes"]), inspect=False)
+            if digest != segment["sha256"]:
+                self._stored = stored_before
+                self._handle.seek(start)
+                break
+            self._handle.seek(start)
+            self._stored = stored_before
+            self._undo(self._reread(segment["stored_bytes"]))
+            good.append(segment)
+        self._known["segments"] = good
+        self._handle.truncate()
+
+    def _undo(self, pieces: Iterable[bytes], inspect: bool = True) -> tuple[str, int]:
+        digest, count = hashlib.sha256(), 0
+        try:
+            for raw in codecs.decode(self._known["codec"], pieces):
+                digest.update(raw)
+                count += len(raw)
+                if count > SEGMENT:
+                    raise Mismatch(f"a segment of {self._path} is longer than {SEGMENT >> 20} MiB")
+                if inspect:
+                    self._inspector.feed(raw)
+        except codecs.DAMAGED as problem:
+            raise Mismatch(f"a segment of {self._path} cannot be decompressed: {problem}") from None
+        return digest.hexdigest(), count
+
+    def _write(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                view = view[self._handle.write(view) :]
+            self._stored.update(piece)
+            yield piece
+
+    def _reread(self, count: int) -> Iterator[bytes]:
+        while count:
+            piece = self._handle.read(min(count, codecs.READ))
+            if not piece:
+                return
+            count -= len(piece)
+            self._stored.update(piece)
+            yield piece
+
+
+class Inspector:
+    """Hashes and walks the raw bytes of a file in a thread, beside the reading and writing of them."""
+
+    def __init__(self, walker: Walker | None) -> None:
+        self.digest = hashlib.sha256()
+        self._walker = walker
+        self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def feed(self, piece: bytes) -> None:
+        self._queue.put(bytes(piece))
+
+    def stop(self) -> None:
+        """Wait until everything fed was looked at; can be called twice."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def summary(self) -> dict[str, t.Any] | None:
+        return None if self._walker is None else self._walker.summary()._asdict()
+
+    def _work(self) -> None:
+        while (piece := self._queue.get()) is not None:
+            self.digest.update(piece)
+            if self._walker is not None:
+                self._walker.feed(piece)
+
+
+def stored(file: Mapping[str, t.Any]) -> int:
+    """Return the bytes that the file takes here."""
+    return sum(segment["stored_bytes"] for segment in file["segments"])
+
+
+def check_list(answer: Mapping[str, t.Any], session: Mapping[str, t.Any]) -> dict[str, int]:
+    """Return {path: bytes} of what a host offers; raises CollectError for what cannot be evidence. Pure.
+
+    A path becomes a file name here, so it must lie in one of the session's vantages and nowhere else.
+    """
+    vantages = {vantage["vantage_id"] for vantage in session["vantages"]}
+    files = answer.get("files", [])
+    if len(files) > MAX_FILES:
+        raise CollectError(f"{session['host']} lists {len(files)} files; at most {MAX_FILES} can be evidence.")
+    found = {}
+    for file in files:
+        path, size = str(file["path"]), int(file["bytes"])
+        match = _PATH.fullmatch(path)
+        if match is None or match["vantage"] not in vantages:
+            raise CollectError(f"{session['host']} lists {path!r}, which belongs to no vantage of this campaign.")
+        if size < 0 or (match["group"] != "raw" and size > MAX_SIDE_FILE):
+            raise CollectError(f"{session['host']} lists {path} with {size} bytes, which cannot be.")
+        found[path] = size
+    return found

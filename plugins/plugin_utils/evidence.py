@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The folder of a run on the controller: what is written there, when it counts as open, and how it is published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import typing as t
+
+from . import units
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PARTIAL = ".partial"
+WORK = ".work"
+BLOCK = 1 << 20
+
+
+class Run:
+    """One run of a campaign: `<root>/<id>.partial` until it is published as `<root>/<id>`.
+
+    `.work/<host>.json` holds what is known of a host so far; each host's task writes its own file only.
+    """
+
+    def __init__(self, root: str, run_id: str) -> None:
+        self.id = run_id
+        self.final = os.path.join(root, run_id)
+        self.folder = self.final + PARTIAL
+
+    def create(self, plan: Mapping[str, t.Any]) -> None:
+        """Make the private folder and store the plan in it."""
+        os.makedirs(os.path.dirname(self.folder), mode=0o700, exist_ok=True)
+        os.makedirs(os.path.join(self.folder, WORK), mode=0o700, exist_ok=True)
+        os.chmod(self.folder, 0o700)
+        write_json(self.path("plan.json"), plan)
+
+    def path(self, *parts: str) -> str:
+        return os.path.join(self.folder, *parts)
+
+    def plan(self) -> dict[str, t.Any]:
+        return read_json(self.path("plan.json")) or {}
+
+    def record(self, host: str) -> dict[str, t.Any]:
+        """Return what is known of *host* so far; empty before its first task."""
+        return read_json(self._record_path(host)) or {}
+
+    def update(self, host: str, **facts: t.Any) -> None:
+        write_json(self._record_path(host), {**self.record(host), **facts})
+
+    def event(self, event: str, **facts: t.Any) -> None:
+        """Append one line to the controller's timeline; lines of parallel workers do not mix."""
+        line = json.dumps({"t_ns": time.time_ns(), "event": event, **facts}) + "\n"
+        descriptor = os.open(self.path("events.ndjson"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+    def publish(self, known_sums: Mapping[str, str]) -> str:
+        """Write SHA256SUMS, sync everything and rename; *known_sums* spares hashing what was hashed on arrival."""
+        shutil.rmtree(self.path(WORK), ignore_errors=True)
+        names = sorted(files_below(self.folder))
+        sums = [f"{known_sums.get(name) or file_sha256(self.path(name))}  {name}\n" for name in names]
+        write_text(self.path("SHA256SUMS"), "".join(sums))
+        for folder, _folders, _files in os.walk(self.folder):
+            sync(folder)
+        os.rename(self.folder, self.final)
+        sync(os.path.dirname(self.final))
+        return self.final
+
+    def _record_path(self, host: str) -> str:
+        safe = "".join(letter if letter.isalnum() or letter in "._-" else f"%{ord(letter):02x}" for letter in host)
+        return self.path(WORK, "host." + safe + ".json")
+
+
+def runs(root: str) -> list[tuple[str, bool]]:
+    """Return (id, whether it is open) of every run below *root*, oldest first.
+
+    A run is open from the moment it began to arm a host until it is published: a plan alone touched nothing.
+    """
+    found = []
+    for name in sorted(os.listdir(root) if os.path.isdir(root) else []):
+        if units.name_of(name.removesuffix(PARTIAL)):
+            found.append((name.removesuffix(PARTIAL), name.endswith(PARTIAL) and was_armed(os.path.join(root, name))))
+    return found
+
+
+def was_armed(folder: str) -> bool:
+    try:
+        with open(os.path.join(folder, "events.ndjson"), encoding="utf-8") as handle:
+            return any('"event": "arming"' in line or '"event": "rebuilt"' in line for line in handle)
+    except FileNotFoundError:
+        return False
+
+
+def choose(known: list[tuple[str, bool]], wanted: str) -> str | None:
+    """Return the id that *wanted*, a name or an id, means among (id, open) pairs; None where there is none. Pure.
+
+    Raises Unusable when the name has several open runs.
+    """
+    if units.name_of(wanted):
+        return wanted if any(run == wanted for run, _open in known) else None
+    named = [(run, is_open) for run, is_open in known if units.name_of(run) == wanted]
+    still_open = [run for run, is_open in named if is_open]
+    if len(still_open) > 1:
+        raise units.Unusable(f"{wanted} has {len(still_open)} open runs; say which: {', '.join(still_open)}.")
+    return still_open[0] if still_open else max((run for run, _open in named), default=None)
+
+
+def write_text(path: str, text: str) -> None:
+    """Replace *path* in one step, private and synced."""
+    temporary = path + ".new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+
+
+def write_json(path: str, value: t.Any) -> None:
+    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def read_json(path: str) -> t.Any:
+    """Return the value in *path*, or None where there is no such file."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            return json.load(handle)
+    except FileNotFoundError:
+        return None
+
+
+def files_below(folder: str) -> Iterator[str]:
+    """Yield the path of every file below *folder*, relative to it."""
+    for where, _folders, names in os.walk(folder):
+        for name in names:
+            yield os.path.relpath(os.path.join(where, name), folder)
+
+
+def file_sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while block := handle.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sync(path: str) -> None:
+    """Make the file or folder *path* survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,240 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turns a campaign as its user wrote it into what each host has to do. Pure: the inventory comes in as a function."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from . import schema, units
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ENGINES = ("auto", "tcpdump", "dumpcap", "ibdump", "container")
+SNAPLEN = 256
+BUFFER_MIB = 64
+DEFAULTS: dict[str, t.Any] = {
+    "campaign_start": "+90s",
+    "campaign_lead": "2s",
+    "campaign_limits": {"bytes": "2G", "min_free": "10%"},
+    "campaign_settings": {},
+    "campaign_resources": {},
+    "campaign_path": [],
+    "campaign_keep": "7d",
+    "campaign_max_clock_error": "100ms",
+    "campaign_compress": "auto",
+    "campaign_reason": "",
+}
+
+
+class Context(t.NamedTuple):
+    """What a plan depends on besides the campaign's own words."""
+
+    hosts_of: Callable[[str], list[str]]
+    expand_filter: Callable[[str], str]
+    expand_features: Callable[[Mapping[str, bool]], Mapping[str, bool]]
+    now_ns: int
+    random_hex: str
+
+
+def make(name: str, written: Mapping[str, t.Any], context: Context) -> dict[str, t.Any]:
+    """Return the plan of a new run; raises Unusable with one sentence a line for everything that is wrong."""
+    units.check_name(name)
+    if units.name_of(name):
+        raise units.Unusable(f"{name} is the id of a run; give the campaign's name to start one, or collect.yml this one.")
+    found = schema.problems(dict(written), schema.load(schema.CAMPAIGN_FILE), "the campaign")
+    if found:
+        raise units.Unusable("\n".join(found))
+    campaign = {**DEFAULTS, **written}
+    frame = _frame(name, campaign, context)
+    sessions = _sessions(campaign, frame, context)
+    return {
+        "schema": 1,
+        "campaign": frame["campaign"],
+        "name": name,
+        "reason": campaign["campaign_reason"],
+        "created_ns": context.now_ns,
+        "t0_ns": frame["t0_ns"],
+        "duration_s": frame["duration_s"],
+        "max_clock_error_s": frame["max_clock_error_s"],
+        "path": list(campaign["campaign_path"]),
+        "compress": campaign["campaign_compress"],
+        "sessions": sessions,
+    }
+
+
+def _frame(name: str, campaign: Mapping[str, t.Any], context: Context) -> dict[str, t.Any]:
+    """Return the part of a session that is the same on every host."""
+    lead = units.duration(campaign["campaign_lead"], "campaign_lead")
+    length = units.duration(campaign["campaign_duration"], "campaign_duration")
+    t0_ns = units.moment(campaign["campaign_start"], context.now_ns, "campaign_start")
+    if length <= 0:
+        raise units.Unusable("campaign_duration is 0, so nothing would be captured; write for example 60s.")
+    if t0_ns < context.now_ns + round(lead * 1e9):
+        raise units.Unusable(
+            f"campaign_start is {units.clock_time(t0_ns)}, which is past or less than the lead of {lead:g} s away "
+            f"(it is {units.clock_time(context.now_ns)} now); write for example +90s."
+        )
+    return {
+        "schema": 1,
+        "campaign": units.run_id(name, context.now_ns, context.random_hex),
+        "name": name,
+        "t0_ns": t0_ns,
+        "duration_s": length,
+        "lead_s": lead,
+        "keep_s": units.duration(campaign["campaign_keep"], "campaign_keep"),
+        "max_clock_error_s": units.duration(campaign["campaign_max_clock_error"], "campaign_max_clock_error"),
+        "limits": _limits({**DEFAULTS["campaign_limits"], **campaign["campaign_limits"]}),
+        "resources": _resources(campaign["campaign_resources"]),
+    }
+
+
+def _limits(written: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    free_bytes, free_percent = units.size_or_percent(written["min_free"], "campaign_limits.min_free")
+    return {
+        "bytes": units.size(written["bytes"], "campaign_limits.bytes"),
+        "packets": written.get("packets"),
+        "min_free_bytes": free_bytes,
+        "min_free_percent": free_percent,
+    }
+
+
+def _resources(written: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    memory = written.get("memory_max")
+    return {
+        "cpus": written.get("cpus"),
+        "memory_max": None if memory is None else units.size(memory, "campaign_resources.memory_max"),
+    }
+
+
+def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: Context) -> dict[str, t.Any]:
+    sessions: dict[str, t.Any] = {}
+    for number, written in enumerate(campaign["campaign_vantages"], 1):
+        where = f"campaign_vantages[{number}]"
+        hosts = context.hosts_of(written["hosts"])
+        if not hosts:
+            raise units.Unusable(f"{where}.hosts is {written['hosts']!r}, which matches no host of the inventory.")
+        for host in hosts:
+            session = sessions.setdefault(host, {**frame, "host": host, "settings": [], "vantages": []})
+            session["vantages"] += _vantages(host, written, where, context)
+    for host, session in sessions.items():
+        _refuse_twins(session)
+        devices = [vantage["device"] for vantage in session["vantages"]]
+        session["settings"] = settings(campaign["campaign_settings"], devices, context.expand_features)
+    return sessions
+
+
+def _refuse_twins(session: Mapping[str, t.Any]) -> None:
+    seen: set[str] = set()
+    for vantage in session["vantages"]:
+        if vantage["vantage_id"] in seen:
+            raise units.Unusable(f"{session['host']} would capture {vantage['device']} twice; leave one vantage.")
+        seen.add(vantage["vantage_id"])
+
+
+def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Context) -> list[dict[str, t.Any]]:
+    engine = written.get("engine", "auto")
+    if engine not in ENGINES:
+        raise units.Unusable(f"{where}.engine is {engine!r}; it must be one of {', '.join(ENGINES)}.")
+    words = written.get("filter", "").strip()
+    if words.startswith("-"):
+        raise units.Unusable(f"{where}.filter begins with '-', so tcpdump would take it for an option; write a pcap filter.")
+    devices = [written["device"]] if isinstance(written["device"], str) else list(written["device"])
+    return [
+        {
+            "vantage_id": vantage_id(host, device),
+            "device": device,
+            "capture_on": None,
+            "engine": engine,
+            "engine_reason": None,
+            "filter": context.expand_filter(words),
+            "snaplen": written.get("snaplen", SNAPLEN),
+            "buffer_mib": written.get("buffer_mib", BUFFER_MIB),
+            "ring": _ring(written.get("ring"), where),
+            "split": _split(written.get("split"), where),
+            "limits": _vantage_limits(written.get("limits", {}), where),
+        }
+        for device in (_device(device, where) for device in devices)
+    ]
+
+
+def _device(device: str, where: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}", device):
+        raise units.Unusable(f"{where}.device is {device!r}, which cannot be a device; write its name as in `ip link`.")
+    return device
+
+
+def vantage_id(host: str, device: str) -> str:
+    """Return the folder's name of a vantage: host and device, with what a file name cannot hold as '_'."""
+    return "__".join(re.sub(r"[^A-Za-z0-9._-]", "_", part).lstrip(".") or "_" for part in (host, device))
+
+
+def _ring(written: Mapping[str, t.Any] | None, where: str) -> dict[str, int] | None:
+    if written is None:
+        return None
+    return {"files": written["files"], "file_bytes": units.size(written["size"], f"{where}.ring.size")}
+
+
+def _split(written: Mapping[str, t.Any] | None, where: str) -> dict[str, t.Any] | None:
+    if not written:
+        return None
+    return {
+        "bytes": units.size(written["size"], f"{where}.split.size") if "size" in written else None,
+        "seconds": units.duration(written["every"], f"{where}.split.every") if "every" in written else None,
+    }
+
+
+def _vantage_limits(written: Mapping[str, t.Any], where: str) -> dict[str, t.Any]:
+    wanted = written.get("bytes")
+    return {
+        "bytes": None if wanted is None else units.size(wanted, f"{where}.limits.bytes"),
+        "packets": written.get("packets"),
+    }
+
+
+def settings(
+    written: Mapping[str, t.Any], devices: list[str], expand_features: Callable[[Mapping[str, bool]], Mapping[str, bool]]
+) -> list[list[t.Any]]:
+    """Return [[kind, scope, name], value] pairs: what belongs to a device is asked of every device captured on."""
+    ethtool = written.get("ethtool", {})
+    pairs: list[list[t.Any]] = []
+    for device in dict.fromkeys(devices):
+        for name, value in expand_features(ethtool.get("features", {})).items():
+            pairs.append([["ethtool_feature", device, name], value])
+        for name, value in ethtool.get("private_flags", {}).items():
+            pairs.append([["ethtool_private_flag", device, name], value])
+        for name, value in ethtool.get("ring", {}).items():
+            pairs.append([["ethtool_ring", device, name], value])
+    for name, value in written.get("sysctl_floor", {}).items():
+        pairs.append([["sysctl_floor", "", name], value])
+    for module, options in written.get("modprobe_options", {}).items():
+        pairs += [[["modprobe_option", module, name], str(value)] for name, value in options.items()]
+    return pairs
+
+
+def describe(session: Mapping[str, t.Any], preflight: Mapping[str, t.Any]) -> str:
+    """Return what one host would do, as a text for people."""
+    lines = [
+        f"{session['host']}: window opens {units.clock_time(session['t0_ns'])}, {session['duration_s']:g} s, "
+        f"engines start {session['lead_s']:g} s before"
+    ]
+    for vantage in session["vantages"]:
+        cut = f"{vantage['snaplen']} bytes of each packet" if vantage["snaplen"] else "whole packets"
+        lines.append(f"  captures {vantage['capture_on'] or vantage['device']} with {vantage['engine']}, {cut}, "
+                     f"filter {vantage['filter'] or '(everything)'!s}")
+        if vantage["engine_reason"]:
+            lines.append(f"    because {vantage['engine_reason']}")
+    changes = (preflight.get("preview") or {}).get("changes", [])
+    lines += [f"  changes {' '.join(filter(None, key))}: {_word(before)} -> {_word(after)}" for key, before, after in changes]
+    lines += [] if changes else ["  changes no setting"]
+    predicted = preflight.get("predicted") or {}
+    lines.append(f"  writes at most {units.human(predicted.get('bytes'))} of {units.human(predicted.get('free_bytes'))} free"
+                 + (f" ({predicted['why']})" if predicted.get("why") else ""))
+    return "\n".join(lines)
+
+
+def _word(value: t.Any) -> str:
+    return {True: "on", False: "off", None: "absent"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
