@@ -257,6 +257,7 @@ class Inspector:
     def __init__(self, walker: Walker | None) -> None:
         self.digest = hashlib.sha256()
         self._walker = walker
+        self._failed: Exception | None = None
         self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -271,13 +272,23 @@ class Inspector:
             self._thread.join()
 
     def summary(self) -> dict[str, t.Any] | None:
+        """Return the facts of the capture file, None for other files; raises what stopped the walk."""
+        if self._failed is not None:
+            raise self._failed
         return None if self._walker is None else self._walker.summary()._asdict()
 
     def _work(self) -> None:
         while (piece := self._queue.get()) is not None:
             self.digest.update(piece)
-            if self._walker is not None:
-                self._walker.feed(piece)
+            if self._walker is not None and self._failed is None:
+                self._walk(piece, self._walker)
+
+    def _walk(self, piece: bytes, walker: Walker) -> None:
+        """A walker's failure must not leave feed() waiting for a thread that is gone."""
+        try:
+            walker.feed(piece)
+        except Exception as problem:
+            self._failed = problem
 
 
 def stored(file: Mapping[str, t.Any]) -> int:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.engines.registry import ENGINES
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import problems as session_problems
+
 from . import schema, units
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ENGINES = ("auto", "tcpdump", "dumpcap", "ibdump", "container")
+ENGINE_NAMES = ("auto", *(engine.name for engine in ENGINES))
 SNAPLEN = 256
 BUFFER_MIB = 64
 DEFAULTS: dict[str, t.Any] = {
@@ -124,6 +127,8 @@ def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: C
         _refuse_twins(session)
         devices = [vantage["device"] for vantage in session["vantages"]]
         session["settings"] = settings(campaign["campaign_settings"], devices, context.expand_features)
+        for problem in session_problems(session, resolved=False):
+            raise units.Unusable(f"{host}: {problem}.")
     return sessions
 
 
@@ -137,8 +142,8 @@ def _refuse_twins(session: Mapping[str, t.Any]) -> None:
 
 def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Context) -> list[dict[str, t.Any]]:
     engine = written.get("engine", "auto")
-    if engine not in ENGINES:
-        raise units.Unusable(f"{where}.engine is {engine!r}; it must be one of {', '.join(ENGINES)}.")
+    if engine not in ENGINE_NAMES:
+        raise units.Unusable(f"{where}.engine is {engine!r}; it must be one of {', '.join(ENGINE_NAMES)}.")
     words = written.get("filter", "").strip()
     if words.startswith("-"):
         raise units.Unusable(f"{where}.filter begins with '-', so tcpdump would take it for an option; write a pcap filter.")
@@ -183,7 +188,7 @@ def _split(written: Mapping[str, t.Any] | None, where: str) -> dict[str, t.Any] 
         return None
     return {
         "bytes": units.size(written["size"], f"{where}.split.size") if "size" in written else None,
-        "seconds": units.duration(written["every"], f"{where}.split.every") if "every" in written else None,
+        "seconds": round(units.duration(written["every"], f"{where}.split.every")) if "every" in written else None,
     }
 
 
