@@ -9,6 +9,8 @@ recorded output by giving another object with the same methods.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shlex
 import shutil
@@ -18,7 +20,7 @@ import tempfile
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -123,6 +125,28 @@ class Host:
             os.unlink(temporary)
             raise
         sync_folder(folder)
+
+    def append(self, path: str, text: str) -> None:
+        """Add *text* to *path* (0600, never through a link) and return once it is on disk."""
+        fresh = not os.path.lexists(path)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(descriptor, text.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if fresh:
+            sync_folder(os.path.dirname(path))
+
+    @contextlib.contextmanager
+    def lock(self, path: str) -> Iterator[None]:
+        """Hold the file *path* locked against every other process of this host; waits for its turn."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def remove(self, path: str) -> bool:
         """Delete the file *path*; return whether there was one."""

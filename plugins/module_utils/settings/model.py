@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import shlex
 import typing as t
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..host import Host
+    from ..host import Host, Result
 
 Value = t.Any
 """Any JSON value; None means absent."""
@@ -37,6 +38,13 @@ class Refused(Exception):
     """A wish that cannot be carried out; the message is one sentence that says what to do instead."""
 
 
+class Reading(t.NamedTuple):
+    """What a kind read of one scope: the values, and whatever else it needs to decide (limits, what is fixed, a driver)."""
+
+    values: dict[str, Value]
+    facts: dict[str, t.Any] = {}
+
+
 class Kind:
     """One kind of setting. A new kind is a subclass in a file of its own and a line in registry.py.
 
@@ -51,28 +59,39 @@ class Kind:
     #: False for what lives in files: a reboot leaves it changed, so somebody must still put it back.
     cleared_by_reboot: t.ClassVar[bool] = True
 
-    def read(self, host: Host, scope: str) -> dict[str, Value]:
+    def read(self, host: Host, scope: str) -> Reading:
         """Return every value of *scope* that this kind knows; raise Refused when the scope does not exist."""
         raise NotImplementedError
 
-    def check(self, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
-        """Raise Refused, naming the way out, when *wanted* can never be reached from *current*. Pure."""
+    def resolve(self, scope: str, wanted: Mapping[str, Value], reading: Reading) -> dict[str, Value]:
+        """Return the values to reach, in the kind's own names (`max` becomes a number, a floor never lowers). Pure.
 
-    def satisfied(self, current: Value, wanted: Value) -> bool:
-        """Whether nothing need be done."""
-        return current == wanted
-
-    def predict(self, current: Value, wanted: Value) -> Value:
-        """Return the value that a change will leave, which is what check mode reports."""
-        return wanted
-
-    def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> list[str]:
-        """Carry out *wanted* (names that differ only) and return the commands that ran, as one would type them.
-
-        Raises Refused with the tool's own words. Need not read back: apply() does.
+        Raises Refused, naming the way out, for what can never be reached.
         """
+        return dict(wanted)
+
+    def compatible(self, leased: Value, wanted: Value) -> bool:
+        """Whether two campaigns that want these values can share the setting."""
+        return leased == wanted
+
+    def argvs(self, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> list[list[str]]:
+        """Return the commands that change what differs. Pure; kinds that write files override commands() and write()."""
         raise NotImplementedError
 
     def commands(self, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> list[str]:
-        """Return what write() would run, for check mode. Pure."""
-        raise NotImplementedError
+        """Return what write() does, as one would type it, for check mode and results. Pure."""
+        return [shlex.join(argv) for argv in self.argvs(scope, wanted, current)]
+
+    def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
+        """Carry out *wanted* (names that differ only). Need not read back: apply() does.
+
+        Raises Refused with the tool's own words.
+        """
+        for argv in self.argvs(scope, wanted, current):
+            done = host.run(argv)
+            if not self.accepted(done):
+                raise Refused(f"{done.command}: {done.message}")
+
+    def accepted(self, done: Result) -> bool:
+        """Whether the tool's exit code lets reading back decide."""
+        return done.rc == 0

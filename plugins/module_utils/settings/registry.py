@@ -1,0 +1,26 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every kind of setting, by name. AnsiballZ ships what is imported here; a new kind is one import and one entry."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .ethtool_feature import EthtoolFeature
+from .ethtool_private_flag import EthtoolPrivateFlag
+from .ethtool_ring import EthtoolRing
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .model import Kind
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        EthtoolRing(),
+        EthtoolPrivateFlag(),
+        EthtoolFeature(),
+    )
+}
