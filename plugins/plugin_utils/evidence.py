@@ -34,11 +34,13 @@ class Run:
         self.folder = self.final + PARTIAL
 
     def create(self, plan: Mapping[str, t.Any]) -> None:
-        """Make the private folder and store the plan in it."""
+        """Make the private folder and store the plan in it, and what each host has to do in a record of its own."""
         os.makedirs(os.path.dirname(self.folder), mode=0o700, exist_ok=True)
         os.makedirs(os.path.join(self.folder, WORK), mode=0o700, exist_ok=True)
         os.chmod(self.folder, 0o700)
         write_json(self.path("plan.json"), plan)
+        for host, session in plan["sessions"].items():
+            self.update(host, session=session)
 
     def path(self, *parts: str) -> str:
         return os.path.join(self.folder, *parts)

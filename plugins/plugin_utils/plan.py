@@ -10,6 +10,8 @@ import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.engines.registry import ENGINES
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import problems as session_problems
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_wish import desired_settings
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
 
 from . import schema, units
 
@@ -38,7 +40,6 @@ class Context(t.NamedTuple):
 
     hosts_of: Callable[[str], list[str]]
     expand_filter: Callable[[str], str]
-    expand_features: Callable[[Mapping[str, bool]], Mapping[str, bool]]
     now_ns: int
     random_hex: str
 
@@ -126,7 +127,7 @@ def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: C
     for host, session in sessions.items():
         _refuse_twins(session)
         devices = [vantage["device"] for vantage in session["vantages"]]
-        session["settings"] = settings(campaign["campaign_settings"], devices, context.expand_features)
+        session["settings"] = settings(campaign["campaign_settings"], devices)
         for problem in session_problems(session, resolved=False):
             raise units.Unusable(f"{host}: {problem}.")
     return sessions
@@ -200,19 +201,12 @@ def _vantage_limits(written: Mapping[str, t.Any], where: str) -> dict[str, t.Any
     }
 
 
-def settings(
-    written: Mapping[str, t.Any], devices: list[str], expand_features: Callable[[Mapping[str, bool]], Mapping[str, bool]]
-) -> list[list[t.Any]]:
+def settings(written: Mapping[str, t.Any], devices: list[str]) -> list[list[t.Any]]:
     """Return [[kind, scope, name], value] pairs: what belongs to a device is asked of every device captured on."""
-    ethtool = written.get("ethtool", {})
-    pairs: list[list[t.Any]] = []
-    for device in dict.fromkeys(devices):
-        for name, value in expand_features(ethtool.get("features", {})).items():
-            pairs.append([["ethtool_feature", device, name], value])
-        for name, value in ethtool.get("private_flags", {}).items():
-            pairs.append([["ethtool_private_flag", device, name], value])
-        for name, value in ethtool.get("ring", {}).items():
-            pairs.append([["ethtool_ring", device, name], value])
+    try:
+        pairs = [[list(key), value] for key, value in desired_settings(dict.fromkeys(devices), written.get("ethtool", {})).items()]
+    except Refused as refused:
+        raise units.Unusable(f"campaign_settings.ethtool: {refused}.") from None
     for name, value in written.get("sysctl_floor", {}).items():
         pairs.append([["sysctl_floor", "", name], value])
     for module, options in written.get("modprobe_options", {}).items():

@@ -11,13 +11,18 @@ import typing as t
 from . import codecs, collect, evidence, progress, units, verdict
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 COLUMNS = ("vantage", "status", "packets", "bytes", "drops", "start skew", "changed", "restored", "file", "reasons")
 
 
-def publish(run: evidence.Run, versions: Mapping[str, str]) -> tuple[str, dict[str, t.Any]]:
-    """Write the manifest and the vantages' own, publish the run; returns (folder, manifest)."""
+def publish(
+    run: evidence.Run, versions: Mapping[str, str], check: Callable[[dict[str, t.Any]], list[str]]
+) -> tuple[str, dict[str, t.Any]]:
+    """Write the manifest and the vantages' own, publish the run; returns (folder, manifest).
+
+    Raises Unusable where *check* finds that the manifest breaks its own schema: then nothing is published.
+    """
     plan = run.plan()
     records = {host: run.record(host) for host in plan["sessions"]}
     waited = evidence.read_json(run.path(evidence.WORK, "wait.json")) or {}
@@ -32,6 +37,8 @@ def publish(run: evidence.Run, versions: Mapping[str, str]) -> tuple[str, dict[s
             evidence.write_json(run.path("vantages", planned["vantage_id"], "vantage.json"), entry)
             sums.update({file["path"]: file["sha256_stored"] for file in entry["files"]})
     manifest = campaign(plan, vantages, versions)
+    for wrong in check(manifest):
+        raise units.Unusable(f"{wrong} This is a mistake of the collection or of a host's answer; nothing is lost in {run.folder}.")
     run.event("published", status=manifest["verdict"]["status"])
     evidence.write_json(run.path("plan.json"), plan)
     evidence.write_json(run.path("campaign.json"), manifest)
@@ -99,7 +106,7 @@ def vantage(
         "capture_on": planned["capture_on"],
         "status": status,
         "reasons": reasons,
-        "error": record.get("error") or result.get("error"),
+        "error": record.get("error") or (found or {}).get("error") or result.get("error"),
         "engine": (found or {}).get("engine"),
         "engine_reason": planned["engine_reason"],
         "filter": planned["filter"],

@@ -101,6 +101,10 @@ def _all(found: Found) -> Iterator[str]:
         yield from _of_drops(found.result.get("stats") or {})
         yield from _of_files(found)
         yield from _of_silence(found)
+    if found.settings.get("error"):
+        yield "not_restored"
+    if is_down(found.counters):
+        yield "interface_down"
     yield from (_BY_RESTORE[item["outcome"]] for item in found.settings.get("restored", []) if item["outcome"] in _BY_RESTORE)
     yield from _of_clock(found.clock, found.max_clock_error_s)
 
@@ -149,9 +153,8 @@ def _of_silence(found: Found) -> Iterator[str]:
         return
     moved = moved_counters(*found.counters)
     words = found.plan.get("filter") or ""
-    down = "interface_down" in (found.result or {}).get("reasons", [])
     about_rdma = not words or re.search(r"\b4791\b|0x8915", words) is not None
-    if down or (about_rdma and _most(moved, _RDMA_COUNTER) > QUIET) or (not words and _most(moved, _FRAME_COUNTER) > QUIET):
+    if is_down(found.counters) or (about_rdma and _most(moved, _RDMA_COUNTER) > QUIET) or (not words and _most(moved, _FRAME_COUNTER) > QUIET):
         yield "blind"
     elif words and not re.search(r"\bvlan\b", words) and _most(moved, _FRAME_COUNTER) > QUIET:
         yield "filter_without_vlan"
@@ -161,6 +164,12 @@ def _of_silence(found: Found) -> Iterator[str]:
 
 def _most(moved: Mapping[str, float], pattern: re.Pattern[str]) -> float:
     return max((by for name, by in moved.items() if pattern.search(name)), default=0)
+
+
+def is_down(counters: tuple[t.Any, t.Any]) -> bool:
+    """Whether a link had no carrier before or after the window, as the kernel says it."""
+    links = [link for snapshot in counters for link in ((snapshot or {}).get("interfaces") or {}).values() if link]
+    return any(link.get("operstate") in ("down", "lowerlayerdown") or link.get("carrier") == "0" for link in links)
 
 
 def moved_counters(before: t.Any, after: t.Any) -> dict[str, float]:

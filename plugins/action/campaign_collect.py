@@ -1,0 +1,58 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings one host's files home, verified and resumable, over the host's own connection."""
+
+from __future__ import annotations
+
+import tempfile
+import typing as t
+
+from ansible import constants as C
+
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, remote
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import RUN_OPTIONS, CampaignAction, run_of
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.channel import Channel, Pieces
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.collect import CollectError, Collector
+
+
+class ActionModule(CampaignAction):
+    OPTIONS: t.ClassVar[dict[str, t.Any]] = {
+        **RUN_OPTIONS,
+        "compress": {"type": "str", "choices": ["auto", "never", "gzip", "zstd"], "default": "auto"},
+    }
+
+    def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        run, host = run_of(options), task_vars["inventory_hostname"]
+        record = run.record(host)
+        if record.get("collected_ns") or not record.get("armed"):
+            return {"changed": False, "files": 0, "bytes": 0, "stored": 0}
+        serve = remote.serve_argv(run.id, record.get("serve"))
+        run.event("collecting", host=host)
+        try:
+            done = Collector(run, host, lambda: self._open(serve), options["compress"]).collect()
+        except CollectError as problem:
+            self._note(run, host, str(problem))
+            return {"failed": True, "msg": str(problem)}
+        run.update(host, error=None, unreachable=False)
+        run.event("collected", host=host, **done)
+        return {"changed": True, **done}
+
+    def _open(self, serve: list[str]) -> Channel:
+        if remote.can_stream(self._connection):
+            return remote.open_stream(self._connection, serve, bulk=True)
+        local = tempfile.mkdtemp(prefix="wirefleet-", dir=C.DEFAULT_LOCAL_TMP)
+        return Pieces(serve, self._execute, self._connection.fetch_file, self._make_tmp_path(), local)
+
+    def _execute(self, command: str, as_root: bool) -> tuple[int, str, str]:
+        done = self._low_level_execute_command(f"/bin/sh -c {remote.quote(command)}", sudoable=as_root)
+        return done["rc"], done["stdout"], done["stderr"]
+
+    @staticmethod
+    def _note(run: evidence.Run, host: str, problem: str) -> None:
+        """Keep the reason with the run; on a full disk the answer on the screen must do."""
+        try:
+            run.update(host, error=problem)
+            run.event("not_collected", host=host, error=problem)
+        except OSError:
+            return

@@ -1,0 +1,143 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the plan of a new run, finds an open one, or makes one again from what the hosts remember."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+import typing as t
+
+from ansible import constants as C
+from ansible.plugins.loader import filter_loader, lookup_loader
+from ansible.utils.vars import load_extra_vars
+
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, plan, schema, units
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import CampaignAction
+
+
+class ActionModule(CampaignAction):
+    _requires_connection = False
+    OPTIONS: t.ClassVar[dict[str, t.Any]] = {
+        "campaign": {"type": "str", "required": True},
+        "evidence_root": {"type": "path", "required": True},
+        "state": {"type": "str", "choices": ["new", "found", "rebuilt"], "default": "new"},
+        "captures": {"type": "dict"},
+    }
+
+    def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        root = os.path.abspath(options["evidence_root"])
+        if options["state"] == "found":
+            return self._found(options["campaign"], root)
+        if options["state"] == "rebuilt":
+            return self._rebuilt(options["campaign"], root, options["captures"] or {})
+        return self._new(options["campaign"], root, task_vars)
+
+    def _new(self, name: str, root: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        written = self._written(units.check_name(name), task_vars)
+        context = plan.Context(
+            hosts_of=lambda pattern: self._hosts_of(pattern, task_vars),
+            expand_filter=self._expand_filter,
+            now_ns=time.time_ns(),
+            random_hex=secrets.token_hex(3),
+        )
+        made = plan.make(name, written, context)
+        # A dry run's plan lives in Ansible's own temporary folder, which goes when ansible-playbook does.
+        place = C.DEFAULT_LOCAL_TMP if self._task.check_mode else root
+        run = evidence.Run(place, made["campaign"])
+        run.create(made)
+        run.event("planned", hosts=len(made["sessions"]))
+        return {**_told(run, made), "changed": not self._task.check_mode}
+
+    def _found(self, wanted: str, root: str) -> dict[str, t.Any]:
+        chosen = evidence.choose(evidence.runs(root), units.check_name(wanted))
+        run = evidence.Run(root, chosen or wanted)
+        if chosen is None or not os.path.isdir(run.folder):
+            where = run.final if chosen and os.path.isdir(run.final) else None
+            return {"campaign": chosen or wanted, "evidence_root": root, "found": False, "published": where, "hosts": []}
+        return {**_told(run, run.plan()), "found": True, "published": None}
+
+    def _rebuilt(self, wanted: str, root: str, captures: dict[str, t.Any]) -> dict[str, t.Any]:
+        sessions = remembered(captures, wanted)
+        first = next(iter(sessions.values()))
+        made = {
+            "schema": 1,
+            "campaign": first["campaign"],
+            "name": first["name"],
+            "reason": "",
+            "created_ns": time.time_ns(),
+            "t0_ns": first["t0_ns"],
+            "duration_s": first["duration_s"],
+            "max_clock_error_s": first.get("max_clock_error_s", 0.1),
+            "path": [],
+            "compress": "auto",
+            "sessions": sessions,
+        }
+        run = evidence.Run(root, first["campaign"])
+        run.create(made)
+        for host in sessions:
+            run.update(host, armed=True)
+        run.event("rebuilt", hosts=sorted(sessions))
+        return {**_told(run, made), "found": True, "changed": True}
+
+    def _written(self, name: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the campaign's options: the command line wins over the file, the file over the inventory."""
+        known = schema.load(schema.CAMPAIGN_FILE)["properties"]
+        places = self._places(task_vars)
+        path = next((path for path in (os.path.join(place, f"{name}.yml") for place in places) if os.path.exists(path)), None)
+        from_file = self._loader.load_from_file(path, trusted_as_template=True) or {} if path else {}
+        if not isinstance(from_file, dict):
+            raise units.Unusable(f"{path} is no mapping; write `campaign_vantages:` and so on, as campaigns/example.yml does.")
+        extra = load_extra_vars(self._loader)
+        merged = {key: value for key, value in task_vars.items() if key in known}
+        merged.update(from_file)
+        merged.update({key: value for key, value in extra.items() if key in known})
+        if path is None and not merged.get("campaign_vantages"):
+            raise units.Unusable(
+                f"there is no campaign {name!r}: neither a file {name}.yml in {', '.join(places)} nor campaign_vantages in "
+                "the inventory; begin with a copy of campaigns/example.yml."
+            )
+        return {key: self._templar.template(value) for key, value in merged.items()}
+
+    @staticmethod
+    def _places(task_vars: dict[str, t.Any]) -> list[str]:
+        bases = [os.getcwd(), os.path.dirname(str(task_vars.get("playbook_dir", ".")))]
+        if task_vars.get("inventory_dir"):
+            bases += [str(task_vars["inventory_dir"]), os.path.dirname(str(task_vars["inventory_dir"]))]
+        return list(dict.fromkeys(os.path.join(os.path.abspath(base), "campaigns") for base in bases))
+
+    def _hosts_of(self, pattern: str, task_vars: dict[str, t.Any]) -> list[str]:
+        lookup = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=self._loader, templar=self._templar)
+        return [str(host) for host in lookup.run([pattern], variables=task_vars)]
+
+    @staticmethod
+    def _expand_filter(words: str) -> str:
+        """Return the pcap filter for words such as `roce`; the filter plugin leaves pcap filters as they are."""
+        return str(filter_loader.get("wirefleet.capture.capture_filter").j2_function(words)) if words else ""
+
+
+def remembered(captures: dict[str, t.Any], wanted: str) -> dict[str, t.Any]:
+    """Return {host: session} of the one run that *wanted* means among what the hosts hold. Pure."""
+    held = {
+        (host, capture["campaign"]): capture["session"]
+        for host, found in captures.items()
+        for capture in found or []
+        if capture.get("session") and units.name_of(capture["campaign"])
+    }
+    chosen = evidence.choose([(run, True) for run in sorted({run for _host, run in held})], units.check_name(wanted))
+    if chosen is None:
+        raise units.Unusable(f"neither this controller nor a host of the inventory holds a run of {wanted}.")
+    return {host: session for (host, run), session in held.items() if run == chosen}
+
+
+def _told(run: evidence.Run, made: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {
+        "campaign": made["campaign"],
+        "evidence_root": os.path.dirname(run.folder),
+        "folder": run.folder,
+        "hosts": list(made["sessions"]),
+        "t0_ns": made["t0_ns"],
+        "opens": units.clock_time(made["t0_ns"]),
+    }

@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks a host whether it can do its part, compares its clock with ours, and shows what would change."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure
+
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, plan, units
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
+    CAPTURE_INFO,
+    RUN_OPTIONS,
+    CampaignAction,
+    run_of,
+)
+
+
+class ActionModule(CampaignAction):
+    OPTIONS: t.ClassVar[dict[str, t.Any]] = RUN_OPTIONS
+
+    def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        run, host = run_of(options), task_vars["inventory_hostname"]
+        session = run.record(host)["session"]
+        try:
+            found = self.module(CAPTURE_INFO, {"session": session}, task_vars)
+            clock = self._clock() if not found.get("failed") else None
+        except AnsibleConnectionFailure:
+            run.update(host, missing=True)
+            run.event("unreachable", host=host)
+            raise
+        if found.get("failed"):
+            return found
+        problems = [*found.get("problems", []), *clock_problems(clock or {}, session["max_clock_error_s"])]
+        resolved = found.get("session") or session
+        run.update(host, session=resolved, clock=clock)
+        run.event("preflight", host=host, problems=problems, clock=clock)
+        if problems:
+            return {"failed": True, "msg": f"{host}: {' '.join(problems)}", "problems": problems}
+        text = plan.describe(resolved, found)
+        if self._task.check_mode:
+            self._display.display(text)
+        return {
+            "changed": False, "session": resolved, "clock": clock, "plan": text, "predicted": found.get("predicted"),
+            "diff": _diff(found.get("preview") or {}) if self._task.diff else [],
+        }
+
+    def _clock(self) -> dict[str, t.Any]:
+        try:
+            return channel.clock_offset(self._host_time)
+        except ValueError:
+            return {"offset_s": None, "error_s": None}
+
+    def _host_time(self) -> int:
+        return int(self._low_level_execute_command("date +%s%N", sudoable=False)["stdout"].strip())
+
+
+def clock_problems(clock: dict[str, t.Any], allowed_s: float) -> list[str]:
+    """Return a sentence when the host's clock is certainly further off than allowed. Pure."""
+    offset, error = clock.get("offset_s"), clock.get("error_s")
+    if offset is None or error is None or abs(offset) - error <= allowed_s:
+        return []
+    side = "ahead of" if offset > 0 else "behind"
+    return [
+        f"The clock is {abs(offset):.3f} s (±{error:.3f} s) {side} the controller's and campaign_max_clock_error is "
+        f"{allowed_s:g} s; set the clock, or allow more."
+    ]
+
+
+def _diff(preview: dict[str, t.Any]) -> dict[str, str]:
+    changes = preview.get("changes", [])
+    return {side: "".join(f"{' '.join(filter(None, key))}: {value}\n" for key, value in (
+        (change[0], change[position]) for change in changes)) for side, position in (("before", 1), ("after", 2))}

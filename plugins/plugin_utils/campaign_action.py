@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the actions of a campaign share: their run, and failing with one sentence."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from . import evidence, schema, units
+
+CAPTURE_INFO = "wirefleet.capture.capture_info"
+CAPTURE_SESSION = "wirefleet.capture.capture_session"
+
+
+class CampaignAction(ActionBase):
+    """An action whose options are checked by its documentation's twin, the argument spec OPTIONS."""
+
+    OPTIONS: t.ClassVar[dict[str, t.Any]] = {}
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
+        try:
+            result.update(self.act(options, task_vars or {}))
+        except units.Unusable as wrong:
+            raise AnsibleActionFail(str(wrong)) from wrong
+        return result
+
+    def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Do the work and return what to add to the task's result; raises Unusable with one sentence."""
+        raise NotImplementedError
+
+    def module(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        return self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)
+
+
+RUN_OPTIONS: dict[str, t.Any] = {
+    "campaign": {"type": "str", "required": True},
+    "evidence_root": {"type": "path", "required": True},
+}
+
+
+def run_of(options: dict[str, t.Any]) -> evidence.Run:
+    """Return the run that the options name; raises Unusable where its folder is not there."""
+    run = evidence.Run(os.path.abspath(options["evidence_root"]), units.check_name(options["campaign"]))
+    if not os.path.isdir(run.folder):
+        raise units.Unusable(f"there is no {run.folder}; start with the playbook that makes it, capture_campaign or collect.")
+    return run
+
+
+def check_manifest(manifest: dict[str, t.Any]) -> list[str]:
+    return schema.problems(manifest, schema.load(schema.MANIFEST), "campaign.json")
