@@ -15,7 +15,7 @@ from ansible.plugins.loader import filter_loader, lookup_loader
 from ansible.utils.vars import load_extra_vars
 
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, plan, schema, units
-from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import CampaignAction
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import FOUND_OPTIONS, CampaignAction, captures_of
 
 
 class ActionModule(CampaignAction):
@@ -24,7 +24,7 @@ class ActionModule(CampaignAction):
         "campaign": {"type": "str", "required": True},
         "evidence_root": {"type": "path", "required": True},
         "state": {"type": "str", "choices": ["new", "found", "rebuilt"], "default": "new"},
-        "captures": {"type": "dict"},
+        **FOUND_OPTIONS,
     }
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -32,7 +32,7 @@ class ActionModule(CampaignAction):
         if options["state"] == "found":
             return self._found(options["campaign"], root)
         if options["state"] == "rebuilt":
-            return self._rebuilt(options["campaign"], root, options["captures"] or {})
+            return self._rebuilt(options["campaign"], root, captures_of(options, task_vars))
         return self._new(options["campaign"], root, task_vars)
 
     def _new(self, name: str, root: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -44,9 +44,7 @@ class ActionModule(CampaignAction):
             random_hex=secrets.token_hex(3),
         )
         made = plan.make(name, written, context)
-        # A dry run's plan lives in Ansible's own temporary folder, which goes when ansible-playbook does.
-        place = C.DEFAULT_LOCAL_TMP if self._task.check_mode else root
-        run = evidence.Run(place, made["campaign"])
+        run = evidence.Run(self._place(root), made["campaign"])
         run.create(made)
         run.event("planned", hosts=len(made["sessions"]))
         return {**_told(run, made), "changed": not self._task.check_mode}
@@ -75,12 +73,16 @@ class ActionModule(CampaignAction):
             "compress": "auto",
             "sessions": sessions,
         }
-        run = evidence.Run(root, first["campaign"])
+        run = evidence.Run(self._place(root), first["campaign"])
         run.create(made)
         for host in sessions:
             run.update(host, armed=True)
         run.event("rebuilt", hosts=sorted(sessions))
         return {**_told(run, made), "found": True, "changed": True}
+
+    def _place(self, root: str) -> str:
+        """A dry run's plan lives in Ansible's own temporary folder, which goes when ansible-playbook does."""
+        return C.DEFAULT_LOCAL_TMP if self._task.check_mode else root
 
     def _written(self, name: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the campaign's options: the command line wins over the file, the file over the inventory."""

@@ -8,25 +8,26 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import progress, units
-from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import CampaignAction
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import FOUND_OPTIONS, CampaignAction, captures_of
 
 COLUMNS = ("host", "campaign", "state", "left", "packets", "bytes", "kept", "settings changed")
 
 
 class ActionModule(CampaignAction):
     _requires_connection = False
-    OPTIONS: t.ClassVar[dict[str, t.Any]] = {"captures": {"type": "dict", "required": True}}
+    OPTIONS: t.ClassVar[dict[str, t.Any]] = FOUND_OPTIONS
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        lines = rows(options["captures"])
+        lines = rows(captures_of(options, task_vars))
         text = progress.table(COLUMNS, lines) if lines else "Nothing is armed, changed or left on any of these hosts."
         self._display.display(text)
         return {"changed": False, "table": text.splitlines()}
 
 
 def rows(captures: dict[str, t.Any]) -> list[list[str]]:
-    """Return a line for each run that a host holds. Pure."""
-    return [_line(host, capture) for host, found in sorted(captures.items()) for capture in found or []]
+    """Return a line for each run that a host holds, and for each host that did not answer. Pure."""
+    silent = [{"campaign": "-", "state": "no answer"}]
+    return [_line(host, capture) for host, found in sorted(captures.items()) for capture in (silent if found is None else found)]
 
 
 def _line(host: str, capture: dict[str, t.Any]) -> list[str]:

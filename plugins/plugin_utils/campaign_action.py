@@ -55,5 +55,20 @@ def run_of(options: dict[str, t.Any]) -> evidence.Run:
     return run
 
 
+FOUND_OPTIONS: dict[str, t.Any] = {
+    "hosts": {"type": "list", "elements": "str"},
+    "found_in": {"type": "str", "default": "campaign_found"},
+}
+
+
+def captures_of(options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return {host: captures} as capture_info left them in each host's variable; None for a host without an answer."""
+    found = {}
+    for host in options["hosts"] or []:
+        answer = task_vars["hostvars"][host].get(options["found_in"]) or {}
+        found[host] = answer.get("captures")
+    return found
+
+
 def check_manifest(manifest: dict[str, t.Any]) -> list[str]:
     return schema.problems(manifest, schema.load(schema.MANIFEST), "campaign.json")
