@@ -1,0 +1,61 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module is implemented by the action plugin of the same name; here is its documentation.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: campaign_arm
+short_description: Arm a host for its part of a campaign
+version_added: 0.1.0
+author: Wirefleet Authors (@wirefleet)
+description:
+  - Runs M(wirefleet.capture.capture_session) with O(wirefleet.capture.capture_session#module:state=armed) and the host's part as the preflight resolved it, and keeps on record that it did.
+  - From then on the host captures and restores by itself, whatever happens to the controller.
+options:
+  campaign:
+    description: Id of the run, as M(wirefleet.capture.campaign_plan) returned it.
+    type: str
+    required: true
+  evidence_root:
+    description: Folder on the controller that holds the evidence of all runs.
+    type: path
+    required: true
+attributes:
+  action:
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    support: full
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying the target.
+    support: full
+    details: As M(wirefleet.capture.capture_session).
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: none
+  platform:
+    description: Target OS/families that can be operated against.
+    support: full
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Arm the host for the window
+  wirefleet.capture.campaign_arm:
+    campaign: "{{ campaign_run.campaign }}"
+    evidence_root: "{{ campaign_run.evidence_root }}"
+"""
+
+RETURN = r"""
+folder:
+  description: Folder of the session on the host.
+  returned: success
+  type: str
+serve:
+  description: Command that serves the session's files.
+  returned: success
+  type: list
+  elements: str
+"""

@@ -1,0 +1,60 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module is implemented by the action plugin of the same name; here is its documentation.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: campaign_status
+short_description: Print what is armed, changed or left on hosts
+version_added: 0.1.0
+author: Wirefleet Authors (@wirefleet)
+description:
+  - Prints a table of the captures that M(wirefleet.capture.capture_info) found on each host. Needs no connection.
+options:
+  hosts:
+    description: Hosts whose answers to read.
+    type: list
+    elements: str
+  found_in:
+    description: Name of the variable in which each host keeps the result of M(wirefleet.capture.capture_info).
+    type: str
+    default: campaign_found
+attributes:
+  action:
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    support: full
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying the target.
+    support: full
+    details: Changes nothing.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: none
+  platform:
+    description: Target OS/families that can be operated against.
+    support: full
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Ask what is armed, changed or left
+  wirefleet.capture.capture_info:
+  register: campaign_found
+
+- name: Print it
+  wirefleet.capture.campaign_status:
+    hosts: "{{ ansible_play_hosts_all }}"
+  run_once: true
+"""
+
+RETURN = r"""
+table:
+  description: The table, a line for each run on each host.
+  returned: success
+  type: list
+  elements: str
+"""
