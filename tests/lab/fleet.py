@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host is and which hosts make a fleet: the one description from which every kind of host is made."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .problem import Problem
+
+HUB_ADDRESS = "10.77.255.254"
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """One test host. *kind* says how it is made, *number* gives its addresses and MACs within the lab."""
+
+    name: str
+    number: int
+    kind: str = "namespace"
+    init: str = "systemd"
+    groups: tuple[str, ...] = ()
+    data_device: str = "eth1"
+    memory_mib: int = 160
+    clock_offset_s: float = 0.0
+
+    @property
+    def address(self) -> str:
+        """The address that Ansible uses."""
+        return f"10.77.{self.number // 250}.{self.number % 250 + 1}"
+
+    @property
+    def data_address(self) -> str:
+        """The address on the network whose traffic is captured."""
+        return f"10.78.{self.number // 250}.{self.number % 250 + 1}"
+
+    def mac(self, network: str) -> str:
+        """Return the MAC of the host's device on *network* (mgmt or data)."""
+        return f"52:54:00:{'77' if network == 'mgmt' else '78'}:00:{self.number:02x}"
+
+    def port(self, network: str) -> str:
+        """Return the name of the hub's end of the host's link to *network*."""
+        return f"{network[0]}-{self.name}"
+
+
+def _rdma(name: str, number: int, **more: t.Any) -> Host:
+    return Host(name, number, kind="uml", groups=("rdma_hosts",), data_device="ens1f0np0", **more)
+
+
+#: Fleets by name. The RoCE peers have a kernel of their own, so that private flags and sysctls are really theirs.
+FLEETS: t.Mapping[str, tuple[Host, ...]] = {
+    "demo": (
+        _rdma("rdma1", 1),
+        _rdma("rdma2", 2),
+        Host("client1", 3, groups=("tcp_hosts",)),
+        Host("server1", 4, groups=("tcp_hosts",)),
+        Host("mon1", 5, groups=("monitors",)),
+        Host("spare1", 6),
+    ),
+    "pair": (Host("node1", 1, groups=("tcp_hosts",)), Host("node2", 2, groups=("tcp_hosts",))),
+    "mixed": (_rdma("rdma1", 1), Host("node1", 2, groups=("tcp_hosts",)), Host("bare1", 3, init="sshd", groups=("tcp_hosts",))),
+    "rdma": (_rdma("rdma1", 1), _rdma("rdma2", 2)),
+    "clocks": (_rdma("rdma1", 1, clock_offset_s=0.25), _rdma("rdma2", 2, clock_offset_s=-3.0)),
+    "bench": tuple(Host(f"node{n}", n, groups=("tcp_hosts",)) for n in range(1, 9)),
+}
+
+
+def fleet(name: str) -> tuple[Host, ...]:
+    if name not in FLEETS:
+        raise Problem(f"there is no fleet {name!r}: choose one of {', '.join(FLEETS)}")
+    return FLEETS[name]

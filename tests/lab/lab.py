@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring a whole lab up and down. up() runs outside the hub, populate() inside it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+from . import namespace, network, uml
+from .fleet import Host, fleet
+from .hub import Hub
+from .inventory import inventory
+from .packages import ensure
+from .problem import Problem
+from .rootfs import rootfs, run
+from .umlkernel import image
+
+MAKERS = {"namespace": namespace.start, "uml": uml.start}
+BOOT_SECONDS = 120
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+
+
+def up(hub: Hub, name: str) -> float:
+    """Bring fleet *name* up in *hub*; return how many seconds the hosts took to answer."""
+    hosts = fleet(name)
+    ensure(hosts)
+    rootfs()
+    if any(host.kind == "uml" for host in hosts):
+        image()
+    hub.create()
+    started = time.monotonic()
+    try:
+        hub.key.unlink(missing_ok=True)
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"wirefleet-lab {hub.name}", "-f", str(hub.key)])
+        (hub.state / "fleet").write_text(name)
+        hub.inventory.write_text(inventory(hosts, str(hub.key)))
+        inside(hub, "populate", name)
+    except BaseException:
+        down(hub)
+        raise
+    return time.monotonic() - started
+
+
+def inside(hub: Hub, *words: str) -> None:
+    """Run a verb of this program inside the hub."""
+    argv = [*hub.enter(), sys.executable, "-m", "tests.lab", *words, "--lab", hub.name]
+    if subprocess.run(argv, cwd=REPOSITORY, check=False).returncode:
+        raise Problem(f"the lab {hub.name} could not be set up; what was made has been taken down")
+
+
+def populate(hub: Hub, name: str) -> None:
+    """Make the networks and hosts of fleet *name*, from inside the hub, and wait until every sshd answers."""
+    hosts = fleet(name)
+    state = hub.state / "hosts"
+    state.mkdir(exist_ok=True)
+    run(["mount", "-t", "tmpfs", "-o", "mode=755", "lab", str(state)])
+    _raise_limits()
+    network.make_bridges()
+    for host in hosts:
+        MAKERS[host.kind](hub, host, state / host.name)
+    wait_for(hosts, state)
+
+
+def _raise_limits() -> None:
+    """systemd takes about four inotify instances a host, and the default of 128 ends at 28 hosts. Not ours to insist on."""
+    limit = pathlib.Path("/proc/sys/fs/inotify/max_user_instances")
+    try:
+        if int(limit.read_text()) < 8192:
+            limit.write_text("8192")
+    except OSError:
+        return
+
+
+def wait_for(hosts: tuple[Host, ...], state: pathlib.Path) -> None:
+    waiting = {host.name: host for host in hosts}
+    deadline = time.monotonic() + BOOT_SECONDS
+    while waiting:
+        waiting = {name: host for name, host in waiting.items() if not answers(host)}
+        if waiting and time.monotonic() > deadline:
+            name = next(iter(waiting))
+            words = (state / name / "console").read_text(errors="replace").strip().splitlines()[-5:]
+            raise Problem(f"{', '.join(waiting)} did not answer within {BOOT_SECONDS} s; the console of {name} ends: {' / '.join(words)}")
+        time.sleep(0.05 if waiting else 0)
+
+
+def answers(host: Host) -> bool:
+    """Whether *host*'s sshd says its name; from inside the hub only."""
+    try:
+        with socket.create_connection((host.address, 22), timeout=1) as connection:
+            connection.settimeout(2)
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def down(hub: Hub) -> bool:
+    """End the lab and remove all it left: processes, namespaces and mounts go with the hub, cgroups and state after it."""
+    was_up = hub.destroy()
+    for attempt in range(50):
+        try:
+            namespace.remove_cgroups(hub)
+            break
+        except OSError:
+            time.sleep(0.1 if attempt < 49 else 0)
+    shutil.rmtree(hub.state, ignore_errors=True)
+    return was_up
+
+
+def hosts_of(hub: Hub) -> tuple[Host, ...]:
+    try:
+        return fleet((hub.state / "fleet").read_text())
+    except OSError:
+        raise Problem(f"the lab {hub.name} is not up: python3 -m tests.lab up FLEET --lab {hub.name}") from None
+
+
+def host_of(hub: Hub, name: str) -> Host:
+    hosts = {host.name: host for host in hosts_of(hub)}
+    if name not in hosts:
+        raise Problem(f"the lab {hub.name} has no host {name!r}: it has {', '.join(hosts)}")
+    return hosts[name]
+
+
+def ssh_words(hub: Hub, host: Host) -> list[str]:
+    options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
+    return ["ssh", "-q", "-i", str(hub.key), *(word for option in options for word in ("-o", option)), f"root@{host.address}"]
+
+
+def status(hub: Hub) -> str:
+    """Return a table of the lab's hosts, asked now; from inside the hub."""
+    rows = [("host", "kind", "init", "address", "data device", "data address", "answers")]
+    for host in hosts_of(hub):
+        rows.append(
+            (host.name, host.kind, host.init, host.address, host.data_device, host.data_address, "yes" if answers(host) else "NO")
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def statistics() -> str:
+    return json.dumps({link["ifname"]: link["stats64"] for link in network.links()})

@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's two networks inside the hub, and the switch port on which packets can be dropped on purpose."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+from .fleet import HUB_ADDRESS, Host
+from .problem import Problem
+from .rootfs import run
+
+NETWORKS = ("mgmt", "data")
+DATA_MTU = 9000
+ROCE_PORT = 4791
+#: Offset of AckReq and PSN (4 bytes) from the start of an IPv4 header without options: 20 IPv4, 8 UDP, 8 into the BTH.
+PSN_OFFSET = 36
+
+
+def make_bridges() -> None:
+    for bridge in NETWORKS:
+        run(["ip", "link", "add", bridge, "type", "bridge", "forward_delay", "0"])
+        run(["ip", "link", "set", bridge, "up"])
+    run(["ip", "link", "set", "data", "mtu", str(DATA_MTU)])
+    run(["ip", "address", "add", f"{HUB_ADDRESS}/16", "dev", "mgmt"])
+
+
+def make_veth(host: Host, pid: int) -> None:
+    """Join a namespace host (its PID 1 as the hub sees it) to both networks as eth0 and eth1."""
+    for network, device in zip(NETWORKS, ("eth0", "eth1")):
+        queues = ["numtxqueues", "4", "numrxqueues", "4"] if network == "data" else []
+        mtu = ["mtu", str(DATA_MTU)] if network == "data" else []
+        peer = ["peer", "name", device, "address", host.mac(network), "netns", str(pid)]
+        run(["ip", "link", "add", host.port(network), *mtu, *queues, "type", "veth", *peer, *mtu, *queues])
+        run(["ip", "link", "set", host.port(network), "master", network, "up"])
+
+
+def make_taps(host: Host) -> list[str]:
+    """Make the hub's ends of a User-Mode Linux host's links; return the kernel's words for its NICs."""
+    words = []
+    for number, network in enumerate(NETWORKS):
+        run(["ip", "tuntap", "add", host.port(network), "mode", "tap"])
+        run(["ip", "link", "set", host.port(network), "master", network, "up"])
+        words.append(f"eth{number}=tuntap,{host.port(network)},{host.mac(network)}")
+    return words
+
+
+def drop_on(host: Host, mask: int, value: int) -> None:
+    """Drop, where *host*'s packets enter the switch, every RoCEv2 packet (IPv4) whose PSN & mask == value."""
+    drop_off(host)
+    port = host.port("data")
+    run(["tc", "qdisc", "add", "dev", port, "clsact"])
+    match = ["match", "ip", "protocol", "17", "0xff", "match", "ip", "dport", str(ROCE_PORT), "0xffff"]
+    psn = ["match", "u32", hex(value), hex(mask & 0xFFFFFF), "at", str(PSN_OFFSET)]
+    run(["tc", "filter", "add", "dev", port, "ingress", "protocol", "ip", "u32", *match, *psn, "action", "drop"])
+
+
+def drop_off(host: Host) -> None:
+    if "clsact" in run(["tc", "qdisc", "show", "dev", host.port("data")]).stdout:
+        run(["tc", "qdisc", "del", "dev", host.port("data"), "clsact"])
+
+
+def dropped(host: Host) -> int:
+    """Return how many packets the rule on *host*'s port has dropped so far."""
+    text = run(["tc", "-s", "filter", "show", "dev", host.port("data"), "ingress"]).stdout
+    found = re.search(r"Sent \d+ bytes (\d+) pkt", text)
+    if not found:
+        raise Problem(f"no drop rule is installed on the port of {host.name}: python3 -m tests.lab drop on")
+    return int(found[1])
+
+
+def links() -> list[dict[str, t.Any]]:
+    return json.loads(run(["ip", "-json", "-statistics", "link", "show", "master", "data"]).stdout)

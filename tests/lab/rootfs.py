@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The root file system that all hosts share: Debian packages and a few lines of configuration, built once and cached."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import typing as t
+
+from .problem import Problem
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+SUITE = "bookworm"
+PACKAGES = (
+    "systemd systemd-sysv openssh-server python3-minimal python3 sudo iproute2 iputils-ping netbase procps kmod "
+    "ethtool tcpdump wireshark-common zstd"
+).split()
+
+#: Units that wait for hardware or fail in a namespace; a test host is up seconds earlier without them.
+MASKED = (
+    "systemd-resolved systemd-networkd systemd-timesyncd systemd-udevd systemd-udev-trigger systemd-modules-load "
+    "systemd-logind systemd-binfmt systemd-pstore systemd-random-seed systemd-hwdb-update systemd-journal-catalog-update "
+    "systemd-machine-id-commit systemd-firstboot systemd-update-utmp console-getty e2scrub_reap modprobe@configfs "
+    "modprobe@drm modprobe@fuse modprobe@efi_pstore modprobe@dm_mod modprobe@loop "
+    "systemd-udevd-control.socket systemd-udevd-kernel.socket sys-kernel-debug.mount sys-kernel-tracing.mount "
+    "sys-kernel-config.mount sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount getty.target "
+    "proc-sys-fs-binfmt_misc.automount systemd-ask-password-console.path systemd-ask-password-wall.path "
+    "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer"
+).split()
+
+CONFIGURATION = {
+    "etc/ssh/sshd_config.d/lab.conf": "UseDNS no\nPasswordAuthentication no\nMaxStartups 200:30:400\n"
+    "AuthorizedKeysFile /etc/ssh/lab_authorized_keys\n",
+    "etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=volatile\nRuntimeMaxUse=4M\nRuntimeMaxFileSize=512K\n",
+    "etc/sudoers.d/engineer": "engineer ALL=(ALL) NOPASSWD: ALL\n",
+    "etc/machine-id": "",
+    "etc/resolv.conf": "",
+}
+
+
+def cache() -> pathlib.Path:
+    """Return the folder for what takes long to build; it outlives every checkout."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = pathlib.Path(base) / "wirefleet-lab"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def cached(name: str, recipe: str, build: Callable[[pathlib.Path], None]) -> pathlib.Path:
+    """Return the cached thing *name* made by *recipe*, built now if need be; half-built things are never seen."""
+    path = cache() / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    with open(cache() / f"{name}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            _discard(partial)
+            build(partial)
+            partial.rename(path)
+    return path
+
+
+def _discard(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def rootfs() -> pathlib.Path:
+    """Return the shared root, read-only for everybody who uses it."""
+    recipe = "\n".join((SUITE, *PACKAGES, *MASKED, *(f"{path}={text}" for path, text in CONFIGURATION.items())))
+    return cached(f"root-{SUITE}", recipe, _build)
+
+
+def _build(folder: pathlib.Path) -> None:
+    print(f"building the hosts' root from Debian {SUITE} packages, about a minute (once): {' '.join(PACKAGES)}", flush=True)
+    run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(folder)])
+    run(["chroot", str(folder), "useradd", "--create-home", "--shell", "/bin/bash", "engineer"])
+    for path, text in CONFIGURATION.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        file.write_text(text)
+    (folder / "etc/sudoers.d/engineer").chmod(0o440)
+    for unit in MASKED:
+        link = folder / "etc/systemd/system" / (unit if "." in unit else f"{unit}.service")
+        link.unlink(missing_ok=True)
+        link.symlink_to("/dev/null")
+    default = folder / "etc/systemd/system/default.target"
+    default.unlink(missing_ok=True)
+    default.symlink_to("/lib/systemd/system/multi-user.target")
+
+
+def run(argv: list[str], **options: t.Any) -> subprocess.CompletedProcess[str]:
+    """Run a tool; raise Problem with its last words when it fails."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)
+    if done.returncode:
+        words = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
+        raise Problem(f"{' '.join(argv[:6])} failed: {' / '.join(words)}")
+    return done

@@ -1,0 +1,39 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts as User-Mode Linux: a real Debian kernel each, as a plain process, with modules, sysctls and a clock of its own."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+from .fleet import Host
+from .hub import Hub
+from .network import make_taps
+from .umlkernel import KERNEL, image
+
+INIT = pathlib.Path(__file__).parent / "init" / "uml.sh"
+
+
+def start(hub: Hub, host: Host, folder: pathlib.Path) -> None:
+    """Start *host* from inside the hub. Its writes go to a copy-on-write file in *folder*."""
+    folder.mkdir(parents=True)
+    shutil.copy(hub.key.with_suffix(".pub"), folder / "authorized_keys")
+    nics = make_taps(host)
+    words = {
+        "name": host.name, "init": host.init, "device": host.data_device, "folder": folder, "clock": f"{host.clock_offset_s:g}",
+        "mgmt": host.address, "data": host.data_address,
+    }  # fmt: skip
+    kernel = [
+        str(KERNEL), f"umid={host.name}", f"uml_dir={folder}", f"mem={host.memory_mib}M", f"ubd0={folder}/cow,{image()}",
+        "root=/dev/ubda", "rw", "quiet", "con=null", "con0=null,fd:1", "ssl=null", "systemd.show_status=0", *nics,
+        "init=/usr/local/sbin/lab-init", *(f"lab.{name}={value}" for name, value in words.items()),
+    ]  # fmt: skip
+    with open(folder / "console", "wb") as console:
+        subprocess.Popen(
+            kernel, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
+            env={**os.environ, "TMPDIR": "/dev/shm"},
+        )  # fmt: skip

@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What User-Mode Linux hosts boot: Debian's kernel, a disk image of the shared root, and the NIC module built for it."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+from .problem import Problem
+from .rootfs import cached, rootfs, run
+
+KERNEL = pathlib.Path("/usr/bin/linux.uml")
+MODULES = pathlib.Path("/usr/lib/uml/modules")
+INIT = pathlib.Path(__file__).parent / "init" / "uml.sh"
+SOURCE = pathlib.Path(__file__).parent / "labnic" / "labnic.c"
+IMAGE_BYTES = 1 << 30
+
+
+def release() -> str:
+    """Return the release of the installed User-Mode Linux kernel, for example 6.1.176."""
+    releases = sorted(path.name for path in MODULES.iterdir()) if MODULES.is_dir() else []
+    if not releases:
+        raise Problem("the package user-mode-linux has no modules below /usr/lib/uml/modules: install it again")
+    return releases[-1]
+
+
+def labnic() -> pathlib.Path:
+    """Return labnic.ko for the installed kernel, built from the kernel's own source package where it is not cached."""
+    recipe = release() + hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+    return cached("labnic.ko", recipe, _build_module)
+
+
+def image() -> pathlib.Path:
+    """Return an ext4 image of the shared root with the kernel's modules and labnic.ko; hosts write to copies of it."""
+    root, module = rootfs(), labnic()
+    return cached("uml-root.img", f"{root.name} {module.name} {release()} {INIT.read_text()}", _build_image)
+
+
+def _build_image(path: pathlib.Path) -> None:
+    version = release()
+    print("making the disk image of the User-Mode Linux hosts (once)", flush=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        tree = pathlib.Path(folder) / "root"
+        run(["cp", "-a", "--reflink=auto", str(rootfs()), str(tree)])
+        modules = tree / "lib/modules" / version
+        shutil.copytree(MODULES / version, modules, symlinks=True)
+        (modules / "extra").mkdir(exist_ok=True)
+        shutil.copy(labnic(), modules / "extra/labnic.ko")
+        shutil.copy(INIT, tree / "usr/local/sbin/lab-init")
+        run(["depmod", "-b", str(tree), version])
+        with open(path, "wb") as handle:
+            handle.truncate(IMAGE_BYTES)
+        run(["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", str(tree), str(path)])
+
+
+def _build_module(path: pathlib.Path) -> None:
+    """Compile labnic.c against linux-source prepared with the configuration that linux.uml itself prints.
+
+    Debian ships no headers for this kernel; vermagic without modversions lets the result load.
+    """
+    version = release()
+    print("building the lab's NIC module for the User-Mode Linux kernel, about a minute (once)", flush=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        tree = _kernel_source(pathlib.Path(folder), version)
+        _configure(tree, version)
+        work = pathlib.Path(folder) / "labnic"
+        work.mkdir()
+        shutil.copy(SOURCE, work)
+        (work / "Makefile").write_text("obj-m := labnic.o\n")
+        run(["make", "-C", str(tree), "ARCH=um", f"M={work}", "KBUILD_MODPOST_WARN=1", "modules"])
+        shutil.copy(work / "labnic.ko", path)
+
+
+def _kernel_source(folder: pathlib.Path, version: str) -> pathlib.Path:
+    series = ".".join(version.split(".")[:2])
+    run(["apt-get", "download", f"linux-source-{series}"], cwd=folder)
+    package = next(folder.glob("linux-source-*.deb"))
+    run(["dpkg-deb", "-x", str(package), str(folder)])
+    package.unlink()
+    archive = folder / f"usr/src/linux-source-{series}.tar.xz"
+    run(["tar", "-xf", str(archive), "-C", str(folder)])
+    return folder / f"linux-source-{series}"
+
+
+def _configure(tree: pathlib.Path, version: str) -> None:
+    shown = subprocess.run([str(KERNEL), "--showconfig"], capture_output=True, text=True, check=True).stdout
+    (tree / ".config").write_text("\n".join(re.findall(r"^(?:CONFIG_|# CONFIG_).*$", shown, re.MULTILINE)) + "\n")
+    makefile = tree / "Makefile"
+    makefile.write_text(re.sub(r"^SUBLEVEL = .*", f"SUBLEVEL = {version.split('.')[2]}", makefile.read_text(), flags=re.MULTILINE))
+    run(["make", "-C", str(tree), "ARCH=um", "olddefconfig"])
+    run(["make", "-C", str(tree), "-j2", "ARCH=um", "modules_prepare"])
