@@ -16,6 +16,8 @@ from .rootfs import run
 NETWORKS = ("mgmt", "data")
 DATA_MTU = 9000
 ROCE_PORT = 4791
+#: Where dropped packets go: a wire to nowhere, since not every kernel has the tc action that drops (act_gact).
+SINK = "sink"
 #: Offset of AckReq and PSN (4 bytes) from the start of an IPv4 header without options: 20 IPv4, 8 UDP, 8 into the BTH.
 PSN_OFFSET = 36
 
@@ -26,6 +28,9 @@ def make_bridges() -> None:
         run(["ip", "link", "set", bridge, "up"])
     run(["ip", "link", "set", "data", "mtu", str(DATA_MTU)])
     run(["ip", "address", "add", f"{HUB_ADDRESS}/16", "dev", "mgmt"])
+    run(["ip", "link", "add", SINK, "type", "veth", "peer", "name", f"{SINK}-end"])
+    run(["ip", "link", "set", SINK, "up"])
+    run(["ip", "link", "set", f"{SINK}-end", "up"])
 
 
 def make_veth(host: Host, pid: int) -> None:
@@ -55,7 +60,7 @@ def drop_on(host: Host, mask: int, value: int) -> None:
     run(["tc", "qdisc", "add", "dev", port, "clsact"])
     match = ["match", "ip", "protocol", "17", "0xff", "match", "ip", "dport", str(ROCE_PORT), "0xffff"]
     psn = ["match", "u32", hex(value), hex(mask & 0xFFFFFF), "at", str(PSN_OFFSET)]
-    run(["tc", "filter", "add", "dev", port, "ingress", "protocol", "ip", "u32", *match, *psn, "action", "drop"])
+    run(["tc", "filter", "add", "dev", port, "ingress", "protocol", "ip", "u32", *match, *psn, "action", "mirred", "egress", "redirect", "dev", SINK])
 
 
 def drop_off(host: Host) -> None:
