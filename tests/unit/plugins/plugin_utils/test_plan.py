@@ -1,0 +1,164 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+
+import jsonschema
+import pytest
+import yaml
+
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import plan, schema, units
+
+NOW = 1_795_428_900_000_000_000
+INVENTORY = {"all": ["node1", "node2"], "rdma": ["node1"], "node2": ["node2"], "odd": ["fe80::1%eth0", "a b"]}
+CONTEXT = plan.Context(
+    hosts_of=lambda pattern: INVENTORY.get(pattern, []), expand_filter=lambda words: f"<{words}>", now_ns=NOW, random_hex="3fa9c1"
+)
+VANTAGE = {"hosts": "all", "device": "eth1"}
+
+
+def campaign(**changes):
+    return {"campaign_vantages": [VANTAGE], "campaign_duration": "60s", **changes}
+
+
+def test_a_session_has_what_the_design_promises():
+    made = plan.make("pfc-storm", campaign(), CONTEXT)
+    assert list(made["sessions"]) == ["node1", "node2"]
+    session = made["sessions"]["node1"]
+    assert session["campaign"] == made["campaign"] == "20261123T101500Z-pfc-storm-3fa9c1"
+    assert session["t0_ns"] == NOW + 90 * 10**9
+    assert session["limits"] == {"bytes": 2 << 30, "packets": None, "min_free_bytes": None, "min_free_percent": 10.0}
+    assert session["vantages"] == [
+        {
+            "vantage_id": "node1__eth1", "device": "eth1", "capture_on": None, "engine": "auto", "engine_reason": None,
+            "filter": "<>", "snaplen": 256, "buffer_mib": 64, "ring": None, "split": None,
+            "limits": {"bytes": None, "packets": None},
+        }
+    ]
+
+
+def test_several_entries_for_one_host_are_one_session():
+    made = plan.make("x", campaign(campaign_vantages=[VANTAGE, {"hosts": "rdma", "device": ["eth2", "eth3"]}]), CONTEXT)
+    assert [vantage["device"] for vantage in made["sessions"]["node1"]["vantages"]] == ["eth1", "eth2", "eth3"]
+    assert [vantage["device"] for vantage in made["sessions"]["node2"]["vantages"]] == ["eth1"]
+
+
+def test_settings_of_a_device_are_asked_of_every_device():
+    written = {"ethtool": {"features": {"gro": False}, "ring": {"rx": "max"}}, "sysctl_floor": {"net.core.rmem_max": 1}}
+    made = plan.make("x", campaign(campaign_settings=written), CONTEXT)
+    assert made["sessions"]["node1"]["settings"] == [
+        [["ethtool_feature", "eth1", "gro"], False],
+        [["ethtool_ring", "eth1", "rx"], "max"],
+        [["sysctl_floor", "", "net.core.rmem_max"], 1],
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"campaign_duration": 0}, "campaign_duration is 0"),
+        ({"campaign_start": "2020-01-01T00:00:00Z"}, "campaign_start is 2020-01-01T00:00:00Z, which is past"),
+        ({"campaign_start": "+1s"}, "less than the lead of 2 s away"),
+        ({"campaign_vantages": []}, "must have at least 1 entry"),
+        ({"campaign_vantages": [{**VANTAGE, "hosts": "nobody"}]}, "'nobody', which matches no host"),
+        ({"campaign_vantages": [{**VANTAGE, "engine": "wireshark"}]}, "engine is 'wireshark'; it must be one of auto, tcpdump"),
+        ({"campaign_vantages": [{**VANTAGE, "filter": "-w /etc/passwd"}]}, "filter begins with '-'"),
+        ({"campaign_vantages": [{**VANTAGE, "fliter": "udp"}]}, r"no option 'fliter' \(did you mean 'filter'\?\)"),
+        ({"campaign_vantages": [{"hosts": "all"}]}, r"campaign_vantages\[1\] lacks 'device'"),
+        ({"campaign_vantages": [{**VANTAGE, "device": "../x"}]}, "cannot be a device"),
+        ({"campaign_vantages": [VANTAGE, VANTAGE]}, "would capture eth1 twice"),
+        ({"campaign_vantages": [{**VANTAGE, "snaplen": -1}]}, "snaplen is -1; it must be at least 0"),
+        ({"campaign_vantages": [{**VANTAGE, "ring": {"files": 2, "size": "1k"}}]}, "a ring needs files"),
+        ({"campaign_durration": "5s"}, "did you mean 'campaign_duration'"),
+        ({"campaign_limits": {"bytes": "lots"}}, "campaign_limits.bytes is 'lots', which is no size"),
+        ({"campaign_compress": "lzma"}, "must be one of auto, never, gzip, zstd"),
+    ],
+)
+def test_bad_input_gets_one_clear_sentence(changes, sentence):
+    with pytest.raises(units.Unusable, match=sentence):
+        plan.make("x", campaign(**changes), CONTEXT)
+
+
+def test_all_unknown_words_are_said_at_once():
+    with pytest.raises(units.Unusable) as caught:
+        plan.make("x", campaign(campaign_hots=1, campaign_puth=[]), CONTEXT)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_run_cannot_be_started_by_its_id():
+    with pytest.raises(units.Unusable, match="is the id of a run"):
+        plan.make("20261123T101500Z-pfc-storm-3fa9c1", campaign(), CONTEXT)
+
+
+def test_vantage_ids_are_file_names():
+    made = plan.make("x", campaign(campaign_vantages=[{"hosts": "odd", "device": "eth1"}]), CONTEXT)
+    assert [session["vantages"][0]["vantage_id"] for session in made["sessions"].values()] == ["fe80__1_eth0__eth1", "a_b__eth1"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        campaign(),
+        campaign(campaign_vantages=[]),
+        campaign(campaign_vantages=[{"hosts": "all"}]),
+        campaign(campaign_vantages="all"),
+        campaign(campaign_vantages=[{**VANTAGE, "snaplen": "all"}]),
+        campaign(campaign_vantages=[{**VANTAGE, "snaplen": True}]),
+        campaign(campaign_limits={"packets": 0}),
+        campaign(campaign_settings={"ethtool": {"features": {"gro": "no"}}}),
+        campaign(campaign_compress="lzma"),
+        campaign(nonsense=1),
+        {},
+    ],
+)
+def test_our_checker_agrees_with_jsonschema(value):
+    known = schema.load(schema.CAMPAIGN_FILE)
+    ours = schema.problems(value, known, "it")
+    theirs = list(jsonschema.Draft202012Validator(known).iter_errors(value))
+    assert bool(ours) == bool(theirs)
+
+
+def test_the_examples_are_valid():
+    folder = os.path.dirname(schema.CAMPAIGN_FILE)
+    names = [name for name in os.listdir(folder) if name.endswith(".yml")]
+    assert names
+    for name in names:
+        with open(os.path.join(folder, name), encoding="utf-8") as handle:
+            assert schema.problems(yaml.safe_load(handle), schema.load(schema.CAMPAIGN_FILE), name) == []
+
+
+def test_the_schemas_use_only_what_our_checker_knows():
+    known = {"$schema", "$id", "$defs", "$ref", "title", "type", "properties", "required", "additionalProperties", "items",
+             "minItems", "enum", "pattern", "minimum", "description"}
+
+    def keywords(node):
+        for name, value in node.items():
+            yield name
+            for inner in value.values() if name in ("properties", "$defs") else [value]:
+                if isinstance(inner, dict):
+                    yield from keywords(inner)
+
+    for path in (schema.CAMPAIGN_FILE, schema.MANIFEST):
+        assert set(keywords(schema.load(path))) <= known
+
+
+def test_role_defaults_are_the_plan_defaults():
+    path = os.path.join(schema.ROOT, "roles", "campaign", "defaults", "main.yml")
+    with open(path, encoding="utf-8") as handle:
+        defaults = yaml.safe_load(handle)
+    assert {name: defaults[name] for name in plan.DEFAULTS} == plan.DEFAULTS
+
+
+def test_describe_names_changes_and_bytes():
+    session = plan.make("x", campaign(), CONTEXT)["sessions"]["node1"]
+    text = plan.describe(session, {
+        "preview": {"changes": [[["ethtool_feature", "eth1", "rx-gro"], True, False]]},
+        "predicted": {"bytes": 1 << 30, "free_bytes": 4 << 30, "why": "the limit"},
+    })
+    assert "changes ethtool_feature eth1 rx-gro: on -> off" in text
+    assert "at most 1.0 GiB of 4.0 GiB free (the limit)" in text
+    assert json.dumps(session)
