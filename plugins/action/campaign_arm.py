@@ -8,7 +8,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
-
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     CAPTURE_SESSION,
     RUN_OPTIONS,

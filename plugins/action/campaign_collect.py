@@ -9,9 +9,12 @@ import tempfile
 import typing as t
 
 from ansible import constants as C
-
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, remote
-from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import RUN_OPTIONS, CampaignAction, run_of
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
+    RUN_OPTIONS,
+    CampaignAction,
+    run_of,
+)
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.channel import Channel, Pieces
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.collect import CollectError, Collector
 

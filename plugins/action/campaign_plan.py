@@ -13,9 +13,12 @@ import typing as t
 from ansible import constants as C
 from ansible.plugins.loader import filter_loader, lookup_loader
 from ansible.utils.vars import load_extra_vars
-
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, plan, schema, units
-from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import FOUND_OPTIONS, CampaignAction, captures_of
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
+    FOUND_OPTIONS,
+    CampaignAction,
+    captures_of,
+)
 
 
 class ActionModule(CampaignAction):
@@ -54,7 +57,13 @@ class ActionModule(CampaignAction):
         run = evidence.Run(root, chosen or wanted)
         if chosen is None or not os.path.isdir(run.folder):
             where = run.final if chosen and os.path.isdir(run.final) else None
-            return {"campaign": chosen or wanted, "evidence_root": root, "found": False, "published": where, "hosts": []}
+            return {
+                "campaign": chosen or wanted,
+                "evidence_root": root,
+                "found": False,
+                "published": where,
+                "hosts": [],
+            }
         return {**_told(run, run.plan()), "found": True, "published": None}
 
     def _rebuilt(self, wanted: str, root: str, captures: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -88,18 +97,22 @@ class ActionModule(CampaignAction):
         """Return the campaign's options: the command line wins over the file, the file over the inventory."""
         known = schema.load(schema.CAMPAIGN_FILE)["properties"]
         places = self._places(task_vars)
-        path = next((path for path in (os.path.join(place, f"{name}.yml") for place in places) if os.path.exists(path)), None)
+        path = next(
+            (path for path in (os.path.join(place, f"{name}.yml") for place in places) if os.path.exists(path)), None
+        )
         from_file = self._loader.load_from_file(path, trusted_as_template=True) or {} if path else {}
         if not isinstance(from_file, dict):
-            raise units.Unusable(f"{path} is no mapping; write `campaign_vantages:` and so on, as campaigns/example.yml does.")
+            raise units.Unusable(
+                f"{path} is no mapping; write `campaign_vantages:` and so on, as campaigns/example.yml does."
+            )
         extra = load_extra_vars(self._loader)
         merged = {key: value for key, value in task_vars.items() if key in known}
         merged.update(from_file)
         merged.update({key: value for key, value in extra.items() if key in known})
         if path is None and not merged.get("campaign_vantages"):
             raise units.Unusable(
-                f"there is no campaign {name!r}: neither a file {name}.yml in {', '.join(places)} nor campaign_vantages in "
-                "the inventory; begin with a copy of campaigns/example.yml."
+                f"there is no campaign {name!r}: neither a file {name}.yml in {', '.join(places)} nor "
+                "campaign_vantages in the inventory; begin with a copy of campaigns/example.yml."
             )
         return {key: self._templar.template(value) for key, value in merged.items()}
 

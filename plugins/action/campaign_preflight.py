@@ -8,8 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
-
-from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, plan, units
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, plan
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     CAPTURE_INFO,
     RUN_OPTIONS,
@@ -43,7 +42,11 @@ class ActionModule(CampaignAction):
         if self._task.check_mode:
             self._display.display(text)
         return {
-            "changed": False, "session": resolved, "clock": clock, "plan": text, "predicted": found.get("predicted"),
+            "changed": False,
+            "session": resolved,
+            "clock": clock,
+            "plan": text,
+            "predicted": found.get("predicted"),
             "diff": _diff(found.get("preview") or {}) if self._task.diff else [],
         }
 
@@ -71,5 +74,10 @@ def clock_problems(clock: dict[str, t.Any], allowed_s: float) -> list[str]:
 
 def _diff(preview: dict[str, t.Any]) -> dict[str, str]:
     changes = preview.get("changes", [])
-    return {side: "".join(f"{' '.join(filter(None, key))}: {value}\n" for key, value in (
-        (change[0], change[position]) for change in changes)) for side, position in (("before", 1), ("after", 2))}
+    return {
+        side: "".join(
+            f"{' '.join(filter(None, key))}: {value}\n"
+            for key, value in ((change[0], change[position]) for change in changes)
+        )
+        for side, position in (("before", 1), ("after", 2))
+    }

@@ -12,7 +12,6 @@ import typing as t
 
 from ansible.release import __version__ as ansible_version
 from ansible.utils.collection_loader._collection_finder import _get_collection_metadata
-
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, report, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     RUN_OPTIONS,
@@ -32,9 +31,17 @@ class ActionModule(CampaignAction):
         folder, manifest = report.publish(run, _versions(), check_manifest)
         table = report.table(manifest)
         self._display.display(f"{table}\nevidence: {folder}")
-        failed = [f"{entry['vantage_id']} ({', '.join(entry['reasons'])})"
-                  for entry in manifest["vantages"] if entry["status"] == "failed"]
-        result = {"changed": True, "evidence": folder, "status": manifest["verdict"]["status"], "table": table.splitlines()}
+        failed = [
+            f"{entry['vantage_id']} ({', '.join(entry['reasons'])})"
+            for entry in manifest["vantages"]
+            if entry["status"] == "failed"
+        ]
+        result = {
+            "changed": True,
+            "evidence": folder,
+            "status": manifest["verdict"]["status"],
+            "table": table.splitlines(),
+        }
         if failed:
             return {**result, "failed": True, "msg": f"The evidence is in {folder}, but failed: {'; '.join(failed)}."}
         return result

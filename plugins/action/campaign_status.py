@@ -8,7 +8,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import progress, units
-from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import FOUND_OPTIONS, CampaignAction, captures_of
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
+    FOUND_OPTIONS,
+    CampaignAction,
+    captures_of,
+)
 
 COLUMNS = ("host", "campaign", "state", "left", "packets", "bytes", "kept", "settings changed")
 
@@ -27,15 +31,23 @@ class ActionModule(CampaignAction):
 def rows(captures: dict[str, t.Any]) -> list[list[str]]:
     """Return a line for each run that a host holds, and for each host that did not answer. Pure."""
     silent = [{"campaign": "-", "state": "no answer"}]
-    return [_line(host, capture) for host, found in sorted(captures.items()) for capture in (silent if found is None else found)]
+    return [
+        _line(host, capture)
+        for host, found in sorted(captures.items())
+        for capture in (silent if found is None else found)
+    ]
 
 
 def _line(host: str, capture: dict[str, t.Any]) -> list[str]:
     heartbeat = capture.get("heartbeat") or {}
     vantages = heartbeat.get("vantages") or []
     left = heartbeat.get("time_left_s")
-    changed = [f"{' '.join(filter(None, key))}={now} (was to be {wanted})" if now != wanted else f"{' '.join(filter(None, key))}={now}"
-               for key, wanted, now in capture.get("open_changes") or []]
+    changed = [
+        f"{' '.join(filter(None, key))}={now} (was to be {wanted})"
+        if now != wanted
+        else f"{' '.join(filter(None, key))}={now}"
+        for key, wanted, now in capture.get("open_changes") or []
+    ]
     return [
         host,
         str(capture.get("campaign")),

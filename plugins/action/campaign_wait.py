@@ -10,9 +10,12 @@ import time
 import typing as t
 
 from ansible import constants as C
-
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, progress, remote, units, watch
-from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import RUN_OPTIONS, CampaignAction, run_of
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
+    RUN_OPTIONS,
+    CampaignAction,
+    run_of,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +31,8 @@ class ActionModule(CampaignAction):
         plan = run.plan()
         hosts = [host for host in plan["sessions"] if _is_awaited(run.record(host))]
         watches = [
-            watch.Watch(host, self._opener(run, host, task_vars), keep=number < watch.KEPT) for number, host in enumerate(hosts)
+            watch.Watch(host, self._opener(run, host, task_vars), keep=number < watch.KEPT)
+            for number, host in enumerate(hosts)
         ]
         closes_ns = plan["t0_ns"] + round((plan["duration_s"] + plan["max_clock_error_s"]) * 1e9)
         run.event("waiting", hosts=len(hosts))

@@ -37,7 +37,6 @@ import typing as t
 
 from ansible import constants as C
 from ansible.plugins.callback import CallbackBase
-
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import progress
 
 WAIT = "wirefleet.capture.campaign_wait"

@@ -13,7 +13,8 @@ short_description: Arm a host for its part of a campaign
 version_added: 0.1.0
 author: Wirefleet Authors (@wirefleet)
 description:
-  - Runs M(wirefleet.capture.capture_session) with O(wirefleet.capture.capture_session#module:state=armed) and the host's part as the preflight resolved it, and keeps on record that it did.
+  - Runs M(wirefleet.capture.capture_session) with O(wirefleet.capture.capture_session#module:state=armed) and the
+    host's part as the preflight resolved it, and keeps on record that it did.
   - From then on the host captures and restores by itself, whatever happens to the controller.
 options:
   campaign:
@@ -26,7 +27,7 @@ options:
     required: true
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
     support: full
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying the target.

@@ -13,9 +13,12 @@ short_description: Bring a host's captured files home and verify them
 version_added: 0.1.0
 author: Wirefleet Authors (@wirefleet)
 description:
-  - Copies the files of a run in segments over the host's own connection, with C(become) too. That is one streaming ssh where the connection is ssh, pieces through the connection's own fetch elsewhere.
-  - Each segment is decompressed once on the controller, compared with the hash that the host took of the raw bytes, and walked as a capture file.
-  - Only after everything is verified and synced on the controller's disk may the host remove its raw files. A rerun goes on at the segment where the last one stopped.
+  - Copies the files of a run in segments over the host's own connection, with C(become) too. That is one streaming
+    ssh where the connection is ssh, pieces through the connection's own fetch elsewhere.
+  - Each segment is decompressed once on the controller, compared with the hash that the host took of the raw bytes,
+    and walked as a capture file.
+  - Only after everything is verified and synced on the controller's disk may the host remove its raw files. A rerun
+    goes on at the segment where the last one stopped.
 options:
   campaign:
     description: Id of the run, as M(wirefleet.capture.campaign_plan) returned it.
@@ -34,7 +37,7 @@ options:
     default: auto
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
     support: full
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying the target.

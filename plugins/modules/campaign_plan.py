@@ -13,9 +13,12 @@ short_description: Plan a run of a capture campaign on the controller, or find o
 version_added: 0.1.0
 author: Wirefleet Authors (@wirefleet)
 description:
-  - Turns a campaign, a file C(campaigns/<name>.yml) or inventory variables of the same names, into what each host has to do, and gives the run its id.
-  - The command line wins over the file, the file over the inventory. Everything wrong with the campaign is said at once, one sentence each.
-  - Needs no host and no connection. It begins the folder of the run, C(<evidence_root>/<id>.partial), with C(plan.json).
+  - Turns a campaign, a file C(campaigns/<name>.yml) or inventory variables of the same names, into what each host
+    has to do, and gives the run its id.
+  - The command line wins over the file, the file over the inventory. Everything wrong with the campaign is said at
+    once, one sentence each.
+  - Needs no host and no connection. It begins the folder of the run, C(<evidence_root>/<id>.partial), with
+    C(plan.json).
 options:
   campaign:
     description: Name of the campaign, or for O(state=found) and O(state=rebuilt) also the id of a run.
@@ -28,7 +31,8 @@ options:
   state:
     description:
       - V(new) plans a new run.
-      - V(found) looks for the run on this controller; a name means its open run. Two open runs of one name are an error that lists both.
+      - V(found) looks for the run on this controller; a name means its open run. Two open runs of one name are an
+        error that lists both.
       - V(rebuilt) makes the plan again from what the hosts remember, for a controller that lost it or never had it.
     type: str
     choices: [new, found, rebuilt]
@@ -43,7 +47,7 @@ options:
     default: campaign_found
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
     support: full
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying the target.

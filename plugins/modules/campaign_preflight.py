@@ -13,7 +13,8 @@ short_description: Ask a host whether it can do its part of a campaign
 version_added: 0.1.0
 author: Wirefleet Authors (@wirefleet)
 description:
-  - Runs M(wirefleet.capture.capture_info) with the host's part of the plan, and measures the host's clock against the controller's over the same connection, as the best of three exchanges with an error of half the round trip.
+  - Runs M(wirefleet.capture.capture_info) with the host's part of the plan, and measures the host's clock against
+    the controller's over the same connection, as the best of three exchanges with an error of half the round trip.
   - Fails with one sentence for each thing that stands in the way. Nothing is touched on the host.
   - In check mode it prints what the host would do; with C(--diff) also each setting before and after.
 options:
@@ -27,7 +28,7 @@ options:
     required: true
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
     support: full
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying the target.

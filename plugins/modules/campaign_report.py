@@ -13,8 +13,10 @@ short_description: Judge a run, publish its evidence and print the table
 version_added: 0.1.0
 author: Wirefleet Authors (@wirefleet)
 description:
-  - Says for each vantage whether its evidence is V(ok), V(degraded) or V(failed), and why, from a closed list of reasons.
-  - Writes C(campaign.json), C(vantage.json) and C(SHA256SUMS), syncs them and renames the folder; C(sha256sum -c SHA256SUMS) works in it.
+  - Says for each vantage whether its evidence is V(ok), V(degraded) or V(failed), and why, from a closed list of
+    reasons.
+  - Writes C(campaign.json), C(vantage.json) and C(SHA256SUMS), syncs them and renames the folder; C(sha256sum -c
+    SHA256SUMS) works in it.
   - Fails after publishing when a vantage failed. Refuses to publish while hosts are not collected.
 options:
   campaign:
@@ -31,7 +33,7 @@ options:
     default: false
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
     support: full
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying the target.

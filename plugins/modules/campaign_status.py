@@ -25,7 +25,7 @@ options:
     default: campaign_found
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
     support: full
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying the target.

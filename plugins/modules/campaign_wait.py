@@ -13,8 +13,10 @@ short_description: Wait until the window of a campaign is over on every host
 version_added: 0.1.0
 author: Wirefleet Authors (@wirefleet)
 description:
-  - One task on the controller for all hosts. It samples the hosts' heartbeats over their own connections, a bounded number each second, and feeds the callback P(wirefleet.capture.progress#callback).
-  - Ends when every capture has ended, or 30 seconds after the window. A host that stops answering does not hold up the others.
+  - One task on the controller for all hosts. It samples the hosts' heartbeats over their own connections, a bounded
+    number each second, and feeds the callback P(wirefleet.capture.progress#callback).
+  - Ends when every capture has ended, or 30 seconds after the window. A host that stops answering does not hold up
+    the others.
   - Also measures each host's clock over the open channel, which is more exact than the preflight.
 options:
   campaign:
@@ -31,7 +33,7 @@ options:
     default: 20.0
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
     support: full
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying the target.

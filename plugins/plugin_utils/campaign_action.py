@@ -51,7 +51,9 @@ def run_of(options: dict[str, t.Any]) -> evidence.Run:
     """Return the run that the options name; raises Unusable where its folder is not there."""
     run = evidence.Run(os.path.abspath(options["evidence_root"]), units.check_name(options["campaign"]))
     if not os.path.isdir(run.folder):
-        raise units.Unusable(f"there is no {run.folder}; start with the playbook that makes it, capture_campaign or collect.")
+        raise units.Unusable(
+            f"there is no {run.folder}; start with the playbook that makes it, capture_campaign or collect."
+        )
     return run
 
 

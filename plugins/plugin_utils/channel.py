@@ -135,13 +135,22 @@ class Escalation(t.NamedTuple):
 class Stream(Channel):
     """The protocol over the pipes of one process, with two requests for data in flight so that it never idles."""
 
-    def __init__(self, argv: Sequence[bytes | str], timeout: float, escalation: Escalation | None = None,
-                 pass_fds: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        argv: Sequence[bytes | str],
+        timeout: float,
+        escalation: Escalation | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         self._timeout = timeout
         self._words = bytearray()
         self._early = b""
         self._process = subprocess.Popen(
-            list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
             pass_fds=pass_fds,
         )
         self._poll = selectors.DefaultSelector()

@@ -27,7 +27,9 @@ MAX_FILES = 100_000
 #: Logs, states and counters are small; whatever says otherwise is not one of them.
 MAX_SIDE_FILE = 64 << 20
 ATTEMPTS = 3
-_PATH = re.compile(r"vantages/(?P<vantage>[A-Za-z0-9._-]+)/(?P<group>raw|log|state|counters|clock)/[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_PATH = re.compile(
+    r"vantages/(?P<vantage>[A-Za-z0-9._-]+)/(?P<group>raw|log|state|counters|clock)/[A-Za-z0-9_-][A-Za-z0-9._-]*"
+)
 
 
 class CollectError(Exception):
@@ -66,7 +68,9 @@ class Collector:
             except (ChannelError, Mismatch) as problem:
                 failures = 1 if self._progress() != before else failures + 1
                 if failures >= ATTEMPTS:
-                    raise CollectError(f"{self._host}: {problem}; nothing was removed there, run collect.yml again.") from None
+                    raise CollectError(
+                        f"{self._host}: {problem}; nothing was removed there, run collect.yml again."
+                    ) from None
             except OSError as problem:
                 raise self._explain(problem) from problem
         done = self._files.values()
@@ -78,7 +82,9 @@ class Collector:
         for path, size in listed.items():
             known = self._files.setdefault(path, {"bytes": size, "codec": None, "segments": [], "done": False})
             if known["bytes"] != size:
-                raise CollectError(f"{self._host}: {path} has {size} bytes now and had {known['bytes']}; is it still capturing?")
+                raise CollectError(
+                    f"{self._host}: {path} has {size} bytes now and had {known['bytes']}; is it still capturing?"
+                )
             if not known["done"]:
                 self._file(channel, path, known)
         self._sync()
@@ -183,7 +189,9 @@ class Copy:
         if digest != expected.get("sha256") or raw_bytes != expected.get("raw_bytes"):
             self._handle.truncate(start)
             self._stored = stored_before
-            raise Mismatch(f"segment {len(self._known['segments'])} of {self._path} does not have the hash that the host gave")
+            raise Mismatch(
+                f"segment {len(self._known['segments'])} of {self._path} does not have the hash that the host gave"
+            )
         self._known["segments"].append(
             {"raw_bytes": raw_bytes, "stored_bytes": self._handle.tell() - start, "sha256": digest}
         )

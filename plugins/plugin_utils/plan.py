@@ -48,7 +48,9 @@ def make(name: str, written: Mapping[str, t.Any], context: Context) -> dict[str,
     """Return the plan of a new run; raises Unusable with one sentence a line for everything that is wrong."""
     units.check_name(name)
     if units.name_of(name):
-        raise units.Unusable(f"{name} is the id of a run; give the campaign's name to start one, or collect.yml this one.")
+        raise units.Unusable(
+            f"{name} is the id of a run; give the campaign's name to start one, or collect.yml this one."
+        )
     found = schema.problems(dict(written), schema.load(schema.CAMPAIGN_FILE), "the campaign")
     if found:
         raise units.Unusable("\n".join(found))
@@ -147,7 +149,9 @@ def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Cont
         raise units.Unusable(f"{where}.engine is {engine!r}; it must be one of {', '.join(ENGINE_NAMES)}.")
     words = written.get("filter", "").strip()
     if words.startswith("-"):
-        raise units.Unusable(f"{where}.filter begins with '-', so tcpdump would take it for an option; write a pcap filter.")
+        raise units.Unusable(
+            f"{where}.filter begins with '-', so tcpdump would take it for an option; write a pcap filter."
+        )
     devices = [written["device"]] if isinstance(written["device"], str) else list(written["device"])
     return [
         {
@@ -204,7 +208,10 @@ def _vantage_limits(written: Mapping[str, t.Any], where: str) -> dict[str, t.Any
 def settings(written: Mapping[str, t.Any], devices: list[str]) -> list[list[t.Any]]:
     """Return [[kind, scope, name], value] pairs: what belongs to a device is asked of every device captured on."""
     try:
-        pairs = [[list(key), value] for key, value in desired_settings(dict.fromkeys(devices), written.get("ethtool", {})).items()]
+        pairs = [
+            [list(key), value]
+            for key, value in desired_settings(dict.fromkeys(devices), written.get("ethtool", {})).items()
+        ]
     except Refused as refused:
         raise units.Unusable(f"campaign_settings.ethtool: {refused}.") from None
     for name, value in written.get("sysctl_floor", {}).items():
@@ -222,18 +229,28 @@ def describe(session: Mapping[str, t.Any], preflight: Mapping[str, t.Any]) -> st
     ]
     for vantage in session["vantages"]:
         cut = f"{vantage['snaplen']} bytes of each packet" if vantage["snaplen"] else "whole packets"
-        lines.append(f"  captures {vantage['capture_on'] or vantage['device']} with {vantage['engine']}, {cut}, "
-                     f"filter {vantage['filter'] or '(everything)'!s}")
+        lines.append(
+            f"  captures {vantage['capture_on'] or vantage['device']} with {vantage['engine']}, {cut}, "
+            f"filter {vantage['filter'] or '(everything)'!s}"
+        )
         if vantage["engine_reason"]:
             lines.append(f"    because {vantage['engine_reason']}")
     changes = (preflight.get("preview") or {}).get("changes", [])
-    lines += [f"  changes {' '.join(filter(None, key))}: {_word(before)} -> {_word(after)}" for key, before, after in changes]
+    lines += [
+        f"  changes {' '.join(filter(None, key))}: {_word(before)} -> {_word(after)}" for key, before, after in changes
+    ]
     lines += [] if changes else ["  changes no setting"]
     predicted = preflight.get("predicted") or {}
-    lines.append(f"  writes at most {units.human(predicted.get('bytes'))} of {units.human(predicted.get('free_bytes'))} free"
-                 + (f" ({predicted['why']})" if predicted.get("why") else ""))
+    lines.append(
+        f"  writes at most {units.human(predicted.get('bytes'))} of {units.human(predicted.get('free_bytes'))} free"
+        + (f" ({predicted['why']})" if predicted.get("why") else "")
+    )
     return "\n".join(lines)
 
 
 def _word(value: t.Any) -> str:
-    return {True: "on", False: "off", None: "absent"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+    return (
+        {True: "on", False: "off", None: "absent"}.get(value, str(value))
+        if value is None or isinstance(value, bool)
+        else str(value)
+    )

@@ -75,7 +75,9 @@ def table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     right = [all(line[column][:1] in "0123456789-+" for line in lines) for column in range(len(headings))]
 
     def one(line: Sequence[str]) -> str:
-        parts = [text.rjust(width) if is_right else text.ljust(width) for text, width, is_right in zip(line, widths, right)]
+        parts = [
+            text.rjust(width) if is_right else text.ljust(width) for text, width, is_right in zip(line, widths, right)
+        ]
         return "  ".join(parts).rstrip()
 
     return "\n".join([one(headings), *map(one, lines)])

@@ -38,14 +38,18 @@ def publish(
             sums.update({file["path"]: file["sha256_stored"] for file in entry["files"]})
     manifest = campaign(plan, vantages, versions)
     for wrong in check(manifest):
-        raise units.Unusable(f"{wrong} This is a mistake of the collection or of a host's answer; nothing is lost in {run.folder}.")
+        raise units.Unusable(
+            f"{wrong} This is a mistake of the collection or of a host's answer; nothing is lost in {run.folder}."
+        )
     run.event("published", status=manifest["verdict"]["status"])
     evidence.write_json(run.path("plan.json"), plan)
     evidence.write_json(run.path("campaign.json"), manifest)
     return run.publish(sums), manifest
 
 
-def campaign(plan: Mapping[str, t.Any], vantages: list[dict[str, t.Any]], versions: Mapping[str, str]) -> dict[str, t.Any]:
+def campaign(
+    plan: Mapping[str, t.Any], vantages: list[dict[str, t.Any]], versions: Mapping[str, str]
+) -> dict[str, t.Any]:
     """Return the manifest of the whole run. Pure."""
     statuses = {entry["status"] for entry in vantages}
     status = next((level for level in ("failed", "degraded") if level in statuses), "ok")
@@ -88,8 +92,12 @@ def vantage(
     raw = {path: file for path, file in files.items() if "/raw/" in path and file["done"]}
     clock = best_clock([record.get("clock"), waited.get("clock")])
     facts = verdict.Found(
-        host={"armed": record.get("armed"), "collected": bool(record.get("collected_ns")),
-              "missing": record.get("missing"), "unreachable": record.get("unreachable")},
+        host={
+            "armed": record.get("armed"),
+            "collected": bool(record.get("collected_ns")),
+            "missing": record.get("missing"),
+            "unreachable": record.get("unreachable"),
+        },
         plan=planned,
         result=found,
         settings=settings,
@@ -125,8 +133,11 @@ def vantage(
             "side_effects": settings.get("side_effects", []),
             "restored": settings.get("restored", []),
         },
-        "transfer": {"codec": record.get("codec"), "link_bytes_s": record.get("link_bytes_s"),
-                     "verified_ns": record.get("collected_ns")},
+        "transfer": {
+            "codec": record.get("codec"),
+            "link_bytes_s": record.get("link_bytes_s"),
+            "verified_ns": record.get("collected_ns"),
+        },
     }
 
 
@@ -206,7 +217,9 @@ def table(manifest: Mapping[str, t.Any]) -> str:
 def _line(entry: Mapping[str, t.Any]) -> list[str]:
     raw = [file for file in entry["files"] if "/raw/" in file["path"]]
     lost = [count for count in (entry["drops"]["kernel"], entry["drops"]["interface"]) if count is not None]
-    restored = [item for item in entry["settings"]["restored"] if item["outcome"] in ("restored", "already", "handed_over")]
+    restored = [
+        item for item in entry["settings"]["restored"] if item["outcome"] in ("restored", "already", "handed_over")
+    ]
     more = f" +{len(raw) - 1}" if len(raw) > 1 else ""
     return [
         entry["vantage_id"],

@@ -42,7 +42,9 @@ REASONS: dict[str, Reason] = {
     "device_gone": Reason(DEGRADED, "the device disappeared during the capture"),
     "supervisor_lost": Reason(DEGRADED, "the supervisor died and another process ended the capture and restored"),
     "interface_down": Reason(DEGRADED, "the interface was down before or after the capture"),
-    "filter_without_vlan": Reason(DEGRADED, "nothing matched, packets passed, and the filter cannot match VLAN-tagged ones"),
+    "filter_without_vlan": Reason(
+        DEGRADED, "nothing matched, packets passed, and the filter cannot match VLAN-tagged ones"
+    ),
     "drift": Reason(DEGRADED, "somebody else changed a setting meanwhile; it was left alone"),
     "stopped_early": Reason(NOTE, "the window was ended before its time because somebody asked for it"),
     "no_match": Reason(NOTE, "the capture worked and no packet matched"),
@@ -105,7 +107,9 @@ def _all(found: Found) -> Iterator[str]:
         yield "not_restored"
     if is_down(found.counters):
         yield "interface_down"
-    yield from (_BY_RESTORE[item["outcome"]] for item in found.settings.get("restored", []) if item["outcome"] in _BY_RESTORE)
+    yield from (
+        _BY_RESTORE[item["outcome"]] for item in found.settings.get("restored", []) if item["outcome"] in _BY_RESTORE
+    )
     yield from _of_clock(found.clock, found.max_clock_error_s)
 
 
@@ -154,7 +158,11 @@ def _of_silence(found: Found) -> Iterator[str]:
     moved = moved_counters(*found.counters)
     words = found.plan.get("filter") or ""
     about_rdma = not words or re.search(r"\b4791\b|0x8915", words) is not None
-    if is_down(found.counters) or (about_rdma and _most(moved, _RDMA_COUNTER) > QUIET) or (not words and _most(moved, _FRAME_COUNTER) > QUIET):
+    if (
+        is_down(found.counters)
+        or (about_rdma and _most(moved, _RDMA_COUNTER) > QUIET)
+        or (not words and _most(moved, _FRAME_COUNTER) > QUIET)
+    ):
         yield "blind"
     elif words and not re.search(r"\bvlan\b", words) and _most(moved, _FRAME_COUNTER) > QUIET:
         yield "filter_without_vlan"

@@ -64,9 +64,7 @@ class Watch:
         return self._channel.ask({"op": what})
 
 
-def follow(
-    watches: list[Watch], closes_ns: int, rate: float, tell: Callable[[list[progress.Row]], None]
-) -> None:
+def follow(watches: list[Watch], closes_ns: int, rate: float, tell: Callable[[list[progress.Row]], None]) -> None:
     """Sample all hosts, at most *rate* a second, until every capture ended or the window's end is GRACE_S past."""
     pending = list(watches)
     with concurrent.futures.ThreadPoolExecutor(max_workers=WORKERS) as pool:
@@ -82,4 +80,6 @@ def follow(
 
 
 def summary(watches: list[Watch]) -> dict[str, Mapping[str, t.Any]]:
-    return {watch.host: {"clock": watch.clock, "heartbeat": watch.heartbeat, "problem": watch.problem} for watch in watches}
+    return {
+        watch.host: {"clock": watch.clock, "heartbeat": watch.heartbeat, "problem": watch.problem} for watch in watches
+    }

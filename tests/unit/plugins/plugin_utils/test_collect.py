@@ -16,7 +16,6 @@ import sys
 import time
 
 import pytest
-
 from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, codecs, collect, evidence
 
@@ -113,7 +112,9 @@ def test_a_killed_collection_goes_on_at_its_segment(host, run, tmp_path):
         f"run = evidence.Run({os.path.dirname(run.folder)!r}, {run.id!r});"
         f"collect.Collector(run, 'node1', lambda: channel.Stream({serve(host)!r}, 30), 'never').collect()"
     )
-    first = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    first = subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and first.poll() is None:
         with open(record, encoding="utf-8") as handle:
@@ -199,7 +200,9 @@ def test_a_byte_that_changed_on_the_way_is_never_accepted(host, run, codec):
 def test_a_full_disk_is_said_and_loses_nothing(host, run, tmp_path):
     small = tmp_path / "evidence"
     saved = {path: (small / path).read_bytes() for path in map(str, evidence.files_below(str(small)))}
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)], capture_output=True, check=False
+    ).returncode:
         pytest.skip("needs the right to mount a small tmpfs")
     try:
         for path, data in saved.items():
@@ -252,8 +255,16 @@ def test_compression_must_pay(link, ratio, offered, codec):
 
 @pytest.mark.parametrize(
     "path",
-    ["../etc/passwd", "/etc/passwd", "vantages/other__eth1/raw/0001.pcap", "vantages/node1__eth1/raw/../x",
-     "vantages/node1__eth1/elsewhere/x", "vantages/node1__eth1/raw/.hidden", "vantages/node1__eth1/raw/a/b", "result.json"],
+    [
+        "../etc/passwd",
+        "/etc/passwd",
+        "vantages/other__eth1/raw/0001.pcap",
+        "vantages/node1__eth1/raw/../x",
+        "vantages/node1__eth1/elsewhere/x",
+        "vantages/node1__eth1/raw/.hidden",
+        "vantages/node1__eth1/raw/a/b",
+        "result.json",
+    ],
 )
 def test_a_host_cannot_name_files_elsewhere(path):
     session = {"host": "node1", "vantages": [{"vantage_id": "node1__eth1"}]}
@@ -275,7 +286,9 @@ def test_the_hosts_own_words_come_through():
 
 
 def test_escalation_answers_one_prompt_and_keeps_what_follows():
-    script = "printf 'key password:' >&2; read -r word; echo noise; echo DONE-$word; read -r line; printf '{\"t_ns\": 5}\\n'"
+    script = (
+        "printf 'key password:' >&2; read -r word; echo noise; echo DONE-$word; read -r line; printf '{\"t_ns\": 5}\\n'"
+    )
     escalation = channel.Escalation(success=b"DONE-secret", prompt=b"key password:", password=b"secret")
     with channel.Stream(["/bin/sh", "-c", script], 5, escalation) as opened:
         assert opened.ask({"op": "time"}) == {"t_ns": 5}

@@ -10,13 +10,15 @@ import os
 import jsonschema
 import pytest
 import yaml
-
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import plan, schema, units
 
 NOW = 1_795_428_900_000_000_000
 INVENTORY = {"all": ["node1", "node2"], "rdma": ["node1"], "node2": ["node2"], "odd": ["fe80::1%eth0", "a b"]}
 CONTEXT = plan.Context(
-    hosts_of=lambda pattern: INVENTORY.get(pattern, []), expand_filter=lambda words: f"<{words}>", now_ns=NOW, random_hex="3fa9c1"
+    hosts_of=lambda pattern: INVENTORY.get(pattern, []),
+    expand_filter=lambda words: f"<{words}>",
+    now_ns=NOW,
+    random_hex="3fa9c1",
 )
 VANTAGE = {"hosts": "all", "device": "eth1"}
 
@@ -34,8 +36,16 @@ def test_a_session_has_what_the_design_promises():
     assert session["limits"] == {"bytes": 2 << 30, "packets": None, "min_free_bytes": None, "min_free_percent": 10.0}
     assert session["vantages"] == [
         {
-            "vantage_id": "node1__eth1", "device": "eth1", "capture_on": None, "engine": "auto", "engine_reason": None,
-            "filter": "<>", "snaplen": 256, "buffer_mib": 64, "ring": None, "split": None,
+            "vantage_id": "node1__eth1",
+            "device": "eth1",
+            "capture_on": None,
+            "engine": "auto",
+            "engine_reason": None,
+            "filter": "<>",
+            "snaplen": 256,
+            "buffer_mib": 64,
+            "ring": None,
+            "split": None,
             "limits": {"bytes": None, "packets": None},
         }
     ]
@@ -65,7 +75,10 @@ def test_settings_of_a_device_are_asked_of_every_device():
         ({"campaign_start": "+1s"}, "less than the lead of 2 s away"),
         ({"campaign_vantages": []}, "must have at least 1 entry"),
         ({"campaign_vantages": [{**VANTAGE, "hosts": "nobody"}]}, "'nobody', which matches no host"),
-        ({"campaign_vantages": [{**VANTAGE, "engine": "wireshark"}]}, "engine is 'wireshark'; it must be one of auto, tcpdump"),
+        (
+            {"campaign_vantages": [{**VANTAGE, "engine": "wireshark"}]},
+            "engine is 'wireshark'; it must be one of auto, tcpdump",
+        ),
         ({"campaign_vantages": [{**VANTAGE, "filter": "-w /etc/passwd"}]}, "filter begins with '-'"),
         ({"campaign_vantages": [{**VANTAGE, "fliter": "udp"}]}, r"no option 'fliter' \(did you mean 'filter'\?\)"),
         ({"campaign_vantages": [{"hosts": "all"}]}, r"campaign_vantages\[1\] lacks 'device'"),
@@ -96,7 +109,10 @@ def test_a_run_cannot_be_started_by_its_id():
 
 def test_vantage_ids_are_file_names():
     made = plan.make("x", campaign(campaign_vantages=[{"hosts": "odd", "device": "eth1"}]), CONTEXT)
-    assert [session["vantages"][0]["vantage_id"] for session in made["sessions"].values()] == ["fe80__1_eth0__eth1", "a_b__eth1"]
+    assert [session["vantages"][0]["vantage_id"] for session in made["sessions"].values()] == [
+        "fe80__1_eth0__eth1",
+        "a_b__eth1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -132,8 +148,23 @@ def test_the_examples_are_valid():
 
 
 def test_the_schemas_use_only_what_our_checker_knows():
-    known = {"$schema", "$id", "$defs", "$ref", "title", "type", "properties", "required", "additionalProperties", "items",
-             "minItems", "enum", "pattern", "minimum", "description"}
+    known = {
+        "$schema",
+        "$id",
+        "$defs",
+        "$ref",
+        "title",
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "minItems",
+        "enum",
+        "pattern",
+        "minimum",
+        "description",
+    }
 
     def keywords(node):
         for name, value in node.items():
@@ -155,10 +186,13 @@ def test_role_defaults_are_the_plan_defaults():
 
 def test_describe_names_changes_and_bytes():
     session = plan.make("x", campaign(), CONTEXT)["sessions"]["node1"]
-    text = plan.describe(session, {
-        "preview": {"changes": [[["ethtool_feature", "eth1", "rx-gro"], True, False]]},
-        "predicted": {"bytes": 1 << 30, "free_bytes": 4 << 30, "why": "the limit"},
-    })
+    text = plan.describe(
+        session,
+        {
+            "preview": {"changes": [[["ethtool_feature", "eth1", "rx-gro"], True, False]]},
+            "predicted": {"bytes": 1 << 30, "free_bytes": 4 << 30, "why": "the limit"},
+        },
+    )
     assert "changes ethtool_feature eth1 rx-gro: on -> off" in text
     assert "at most 1.0 GiB of 4.0 GiB free (the limit)" in text
     assert json.dumps(session)

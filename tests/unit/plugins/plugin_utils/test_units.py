@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import units
 
 NOW = 1_795_428_900_000_000_000
@@ -13,7 +12,16 @@ NOW = 1_795_428_900_000_000_000
 
 @pytest.mark.parametrize(
     "text, seconds",
-    [("60s", 60.0), ("2h", 7200.0), ("1h30m", 5400.0), ("250ms", 0.25), ("7d", 604800.0), (5, 5.0), ("12.5", 12.5), ("1.5 s", 1.5)],
+    [
+        ("60s", 60.0),
+        ("2h", 7200.0),
+        ("1h30m", 5400.0),
+        ("250ms", 0.25),
+        ("7d", 604800.0),
+        (5, 5.0),
+        ("12.5", 12.5),
+        ("1.5 s", 1.5),
+    ],
 )
 def test_duration(text, seconds):
     assert units.duration(text, "it") == seconds
@@ -81,6 +89,8 @@ def test_run_id_holds_its_name():
     assert units.name_of("pfc-storm") is None
 
 
-@pytest.mark.parametrize("count, text", [(None, "-"), (0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")])
+@pytest.mark.parametrize(
+    "count, text", [(None, "-"), (0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")]
+)
 def test_human(count, text):
     assert units.human(count) == text

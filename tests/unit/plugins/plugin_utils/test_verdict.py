@@ -7,12 +7,15 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import schema, verdict
 
 RESULT = {
-    "engine": {"exit_code": 0, "signal": None}, "late": False, "stop_reason": "time", "reasons": [],
-    "stats": {"trustworthy": True, "dropped_kernel": 0, "dropped_interface": 0}, "files": [{"path": "vantages/v/raw/0001.pcap"}],
+    "engine": {"exit_code": 0, "signal": None},
+    "late": False,
+    "stop_reason": "time",
+    "reasons": [],
+    "stats": {"trustworthy": True, "dropped_kernel": 0, "dropped_interface": 0},
+    "files": [{"path": "vantages/v/raw/0001.pcap"}],
 }
 QUIET = {"interfaces": {"eth1": {"operstate": "up", "carrier": "1", "statistics": {"rx_packets": 5}}}}
 BUSY = {"interfaces": {"eth1": {"operstate": "up", "carrier": "1", "statistics": {"rx_packets": 5000}}}}
