@@ -22,6 +22,9 @@ if t.TYPE_CHECKING:
 Group = t.Tuple[str, str]
 """A kind and a scope: what is read in one go."""
 
+Groups = t.Dict[Group, t.List[str]]
+"""What to read: the names that are asked for in each group, none where it is read for side effects only."""
+
 
 class Outcome(t.NamedTuple):
     """What apply() did, or preview() would do. *before* and *after* hold the keys that were asked for."""
@@ -101,14 +104,14 @@ def restore(host: Host, store: Store, campaign: str) -> list[Restored]:
         return results
 
 
-def touched(desired: Iterable[Key]) -> list[Group]:
-    """Return the groups to read: those of *desired* and those that changing them can move."""
-    groups: dict[Group, None] = {}
-    for key in desired:
-        kind = kind_of(key)
-        for name in (kind.name, *kind.disturbs):
-            groups[name, key.scope] = None
-    return list(groups)
+def touched(keys: Iterable[Key]) -> Groups:
+    """Return the groups to read: those of *keys* and those that changing them can move."""
+    groups: Groups = {}
+    for key in keys:
+        groups.setdefault((kind_of(key).name, key.scope), []).append(key.name)
+        for name in kind_of(key).disturbs:
+            groups.setdefault((name, key.scope), [])
+    return groups
 
 
 def kind_of(key: Key) -> Kind:
@@ -117,8 +120,8 @@ def kind_of(key: Key) -> Kind:
     return KINDS[key.kind]
 
 
-def read_groups(host: Host, groups: Iterable[Group]) -> dict[Group, Reading]:
-    return {(name, scope): KINDS[name].read(host, scope) for name, scope in groups}
+def read_groups(host: Host, groups: Groups) -> dict[Group, Reading]:
+    return {group: KINDS[group[0]].read(host, group[1], names) for group, names in groups.items()}
 
 
 def values_of(readings: Mapping[Group, Reading]) -> dict[Key, Value]:
@@ -176,7 +179,7 @@ def refuse_conflicts(others: Mapping[str, State], campaign: str, targets: Mappin
 def _change(host: Host, journal: Journal, number: int, plan: Plan) -> dict[Key, Value]:
     """Journal, change, read back; on failure put back what this call changed and raise."""
     journal.intent(number, plan.changes, plan.snapshot)
-    groups = list(dict.fromkeys((key.kind, key.scope) for key in plan.snapshot))
+    groups = touched(plan.targets)
     try:
         _until_done(host, plan.changes)
         after = values_of(read_groups(host, groups))
@@ -236,7 +239,7 @@ def _verify(changes: Iterable[Change], after: Mapping[Key, Value]) -> None:
             )
 
 
-def _undo(host: Host, plan: Plan, groups: Iterable[Group]) -> set[Key]:
+def _undo(host: Host, plan: Plan, groups: Groups) -> set[Key]:
     """Go back to the snapshot after a failure; return the keys that could not be put back."""
     now = values_of(read_groups(host, groups))
     back = [Change(change.key, change.after, change.before) for change in reversed(differences(plan.snapshot, now))]
@@ -254,7 +257,7 @@ def _to_put_back(host: Host, state: State) -> list[tuple[Key, Held]]:
 
 
 def _now(host: Host, key: Key) -> Value:
-    return KINDS[key.kind].read(host, key.scope).values.get(key.name)
+    return KINDS[key.kind].read(host, key.scope, [key.name]).values.get(key.name)
 
 
 def _restore_key(host: Host, store: Store, others: Mapping[str, State], key: Key, held: Held) -> Restored:

@@ -13,7 +13,7 @@ from .ethtool_text import kernel_names, parse_features
 from .model import Kind, Reading, Refused, Value
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ..host import Host, Result
 
@@ -25,7 +25,7 @@ class EthtoolFeature(Kind):
     follows = ("ethtool_private_flag", "ethtool_ring")
     disturbs = ("ethtool_private_flag",)
 
-    def read(self, host: Host, scope: str) -> Reading:
+    def read(self, host: Host, scope: str, names: Collection[str]) -> Reading:
         features = parse_features(ask(host, "-k", scope) or "")
         fixed = {name for name, feature in features.items() if feature.fixed}
         return Reading({name: feature.active for name, feature in features.items()}, {"fixed": fixed})

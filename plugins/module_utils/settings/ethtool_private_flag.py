@@ -12,7 +12,7 @@ from .ethtool_text import parse_driver, parse_private_flags
 from .model import Kind, Reading, Refused, Value
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ..host import Host
 
@@ -47,7 +47,7 @@ class EthtoolPrivateFlag(Kind):
     follows = ("ethtool_ring",)
     disturbs = ("ethtool_feature",)
 
-    def read(self, host: Host, scope: str) -> Reading:
+    def read(self, host: Host, scope: str, names: Collection[str]) -> Reading:
         flags = parse_private_flags(ask(host, "--show-priv-flags", scope) or "")
         return Reading(dict(flags), {"driver": parse_driver(ask(host, "-i", scope) or "")})
 

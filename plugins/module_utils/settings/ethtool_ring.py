@@ -12,7 +12,7 @@ from .ethtool_text import Rings, parse_rings
 from .model import Kind, Reading, Refused, Value
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ..host import Host
 
@@ -26,7 +26,7 @@ class EthtoolRing(Kind):
     name = "ethtool_ring"
     disturbs = ("ethtool_private_flag", "ethtool_feature")
 
-    def read(self, host: Host, scope: str) -> Reading:
+    def read(self, host: Host, scope: str, names: Collection[str]) -> Reading:
         text = ask(host, "-g", scope)
         rings = parse_rings(text) if text is not None else Rings({}, {})
         return Reading(dict(rings.current), {"maximum": rings.maximum})

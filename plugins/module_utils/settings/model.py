@@ -9,7 +9,7 @@ import shlex
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ..host import Host, Result
 
@@ -59,8 +59,11 @@ class Kind:
     #: False for what lives in files: a reboot leaves it changed, so somebody must still put it back.
     cleared_by_reboot: t.ClassVar[bool] = True
 
-    def read(self, host: Host, scope: str) -> Reading:
-        """Return every value of *scope* that this kind knows; raise Refused when the scope does not exist."""
+    def read(self, host: Host, scope: str, names: Collection[str]) -> Reading:
+        """Return the values of *names*, or of all of *scope* where one command says them all anyway.
+
+        Raises Refused when the scope or a name does not exist and the reading cannot say so to resolve().
+        """
         raise NotImplementedError
 
     def resolve(self, scope: str, wanted: Mapping[str, Value], reading: Reading) -> dict[str, Value]:

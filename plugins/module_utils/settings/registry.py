@@ -10,6 +10,8 @@ import typing as t
 from .ethtool_feature import EthtoolFeature
 from .ethtool_private_flag import EthtoolPrivateFlag
 from .ethtool_ring import EthtoolRing
+from .modprobe_option import ModprobeOption
+from .sysctl_floor import SysctlDropIn, SysctlFloor
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,5 +24,8 @@ KINDS: Mapping[str, Kind] = {
         EthtoolRing(),
         EthtoolPrivateFlag(),
         EthtoolFeature(),
+        SysctlFloor(),
+        SysctlDropIn(),
+        ModprobeOption(),
     )
 }
