@@ -42,7 +42,7 @@ class ActionModule(CampaignAction):
         if self._task.check_mode:
             self._display.display(text)
         return {
-            "changed": False,
+            "changed": self._task.check_mode and bool((found.get("preview") or {}).get("changes")),
             "session": resolved,
             "clock": clock,
             "plan": text,

@@ -86,7 +86,7 @@ def _open_ssh(connection: ConnectionBase, command: str, escalation: Escalation |
 
 
 def ssh_options(argv: Sequence[bytes]) -> list[bytes]:
-    """Return what goes in front of the other options, since ssh keeps the first it sees; the user's cipher wins. Pure."""
+    """Return what goes before the other options, since ssh keeps the first it sees; the user's cipher wins. Pure."""
     options = [b"-T", b"-o", b"ControlMaster=no", b"-o", b"ControlPath=none", b"-o", b"Compression=no"]
     if not any(word == b"-c" or word.lower().startswith(b"ciphers") for word in argv):
         options += [b"-o", b"Ciphers=" + CIPHERS.encode()]
@@ -111,7 +111,7 @@ def open_asking(connection: ConnectionBase, serve: Sequence[str]) -> Channel:
 
 
 def connect(host: str, hostvars: Mapping[str, t.Any], task: Task, play_context: PlayContext) -> ConnectionBase:
-    """Return the connection plugin for *host* with the options that its variables, the task and the command line give."""
+    """Return the connection plugin for *host*, set up by its variables, the task and the command line."""
     variables = hostvars[host]
     keys = {**task.dump_attrs(), "timeout": play_context.timeout}
     keys.pop("retries", None)
@@ -143,8 +143,7 @@ def _changes_user(connection: ConnectionBase) -> bool:
     try:
         login = connection.get_option("remote_user")
     except KeyError:
-        login = None
-    login = login or connection._play_context.remote_user
+        login = getattr(connection, "default_user", None) or connection._play_context.remote_user
     wanted = connection.become.get_option("become_user")
     return bool(C.BECOME_ALLOW_SAME_USER or wanted != login or not (wanted or login))
 

@@ -27,6 +27,7 @@ REASONS: dict[str, Reason] = {
     "not_collected": Reason(FAILED, "the files did not come home whole; they are still on the host"),
     "engine_died": Reason(FAILED, "the capture program ended by itself before the window did"),
     "engine_failed": Reason(FAILED, "the capture program ended with an error or by a signal it was not sent"),
+    "no_capture": Reason(FAILED, "the host ended without a capture file; the vantage's error says why"),
     "file_missing": Reason(FAILED, "the host names a file in its result that it did not deliver"),
     "unreadable": Reason(FAILED, "a file is no capture file"),
     "blind": Reason(FAILED, "nothing was captured although the counters of the device moved, or its link was down"),
@@ -145,6 +146,8 @@ def _of_files(found: Found) -> Iterator[str]:
     for file in found.files.values():
         status = (file.get("summary") or {}).get("status")
         yield from (_BY_PARSE[status],) if status in _BY_PARSE else ()
+    if not (found.result or {}).get("files"):
+        yield "no_capture"
     named = {file["path"].rpartition("/")[2] for file in (found.result or {}).get("files", [])}
     here = {path.rpartition("/")[2] for path in found.files}
     if found.host.get("collected") and named - here:

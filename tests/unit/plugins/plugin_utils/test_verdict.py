@@ -62,6 +62,7 @@ TABLE = [
     (found(status="truncated"), "degraded", ["truncated"]),
     (found(status="unreadable"), "failed", ["unreadable"]),
     (found(files={}), "failed", ["file_missing"]),
+    (found({"files": []}, files={}), "failed", ["no_capture"]),
     (found(clock={"offset_s": None, "error_s": None}), "degraded", ["clock_unknown"]),
     (found(clock={"offset_s": 0.0, "error_s": 0.5}), "degraded", ["clock_unknown"]),
     (found(clock={"offset_s": -0.4, "error_s": 0.01}), "degraded", ["clock_error"]),
