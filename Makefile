@@ -1,56 +1,89 @@
-# Every part of the proof can run alone; each sets up what it needs. `make help` lists them.
-SHELL := /bin/bash
-.DEFAULT_GOAL := help
-VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
-PYTHON := $(BIN)/python
+# Everything a target needs it sets up itself: Debian packages (as root), environments in .venv and .cache.
+PARTS := unit sanity lint docs-lint galaxy molecule integration
 TREE := .cache/tree/ansible_collections/wirefleet/capture
-BUILD := .cache/build
-export PATH := $(BIN):$(PATH)
+PYTHON := .venv/bin/python
+# The floor runs in .venv; the newest ansible-core only where a Python for it is found.
+VENV := .venv/.stamp $(TREE)
+NEWEST := .cache/newest/.stamp
+TOOLS := .cache/tools/.stamp $(TREE)
+SCRIPTS := tests/tools/*.sh .ci/run
+
+FLEET ?= demo
+LAB ?= demo
+
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/tree
+export PATH := $(CURDIR)/.cache/tools/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+unexport PYTHONPATH VIRTUAL_ENV
 
-.PHONY: help demo test unit sanity lint docs-lint galaxy molecule integration bench tree clean
+.DEFAULT_GOAL := help
+.PHONY: help test $(PARTS) demo bench lab-up lab-down tree clean
 
-help: ## list these parts
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+help: ## say what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
-$(VENV)/.ready: requirements.txt requirements-dev.txt tests/tools/bootstrap.sh
-	@tests/tools/bootstrap.sh $(VENV) requirements-dev.txt 3.11
-	@touch $@
+test: ## everything below that proves the collection
+	@tests/tools/parts.sh $(PARTS)
 
-$(TREE):
-	@mkdir -p $(dir $@) && ln -sfn ../../../.. $@
+unit: $(VENV) $(NEWEST) ## unit tests, on the oldest supported ansible-core and on the newest
+	@tests/tools/need.sh "the unit tests" tcpdump=tcpdump ssh=openssh-client
+	@for python in .venv .cache/newest; do \
+	    [ ! -x $$python/bin/python ] || PYTHONPATH=.cache/tree $$python/bin/python -m pytest -q tests/unit || exit 1; \
+	done
 
-tree: $(VENV)/.ready $(TREE) ## the virtual environment and the link that makes this clone a collection
+sanity: $(VENV) $(NEWEST) ## ansible-test sanity, on both, with every Python for managed hosts that is found
+	@tests/tools/need.sh "ansible-test" git=git
+	@for venv in .venv .cache/newest; do \
+	    [ ! -x $$venv/bin/python ] || tests/tools/ansible_test.sh $$venv sanity --color no || exit 1; \
+	done
 
-demo: tree ## a fleet, traffic, a campaign, a table of evidence (KEEP=1 leaves the fleet up)
+lint: $(TOOLS) ## ruff, mypy, shellcheck, yamllint, and ansible-lint with its production profile
+	ruff check
+	mypy plugins tests/lab tests/demo
+	shellcheck $(SCRIPTS)
+	yamllint --strict .
+	ansible-lint --strict
+
+docs-lint: $(TOOLS) ## the documentation of modules, plugins and roles, and the change log
+	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all .
+	antsibull-changelog lint
+
+galaxy: $(TOOLS) ## build the collection and import it as Galaxy would
+	@tests/tools/need.sh "building the collection" git=git
+	tests/tools/galaxy.sh
+
+molecule: $(TOOLS) ## the roles, on hosts of the lab
+	tests/tools/molecule.sh
+
+integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
+	$(PYTHON) -m pytest -q tests/integration
+
+demo: $(VENV) ## the whole story on a fleet of this machine; KEEP=1 leaves the fleet up
 	@$(PYTHON) -m tests.demo $(if $(KEEP),--keep)
 
-test: lint unit docs-lint galaxy sanity molecule integration ## everything that proves the collection
-
-unit: tree ## pure functions on recorded output, and real tools in namespaces
-	@$(PYTHON) -m pytest tests/unit
-
-sanity: tree ## ansible-test sanity, on every supported Python that is installed
-	@$(PYTHON) tests/tools/sanity.py $(BUILD)
-
-lint: tree ## ruff, yamllint, ansible-lint (production profile)
-	@ruff check --quiet . && yamllint --strict . && ansible-lint -q
-
-docs-lint: tree ## antsibull-docs on every plugin, role and module
-	@antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all $(ANSIBLE_COLLECTIONS_PATH)/ansible_collections/wirefleet/capture
-
-galaxy: tree ## build the collection and import it as Galaxy would
-	@$(PYTHON) tests/tools/galaxy.py $(BUILD)
-
-molecule: tree ## roles converged, checked for idempotence and verified on lab hosts
-	@$(PYTHON) tests/tools/molecule.py
-
-integration: tree ## campaigns, faults and bad input on the lab fleet
-	@$(PYTHON) -m pytest tests/integration
-
-bench: tree ## what it costs, beside what a user would do instead, as ratios
+bench: $(VENV) ## measure against what else one could use
 	@$(PYTHON) -m tests.bench
 
-clean: ## remove what make made, but not the lab's cache of roots and kernels
-	@rm -rf $(VENV) .cache evidence .pytest_cache .ruff_cache .ansible
+lab-up: $(VENV) ## bring a fleet up: FLEET=demo LAB=demo
+	@$(PYTHON) -m tests.lab up $(FLEET) --lab $(LAB)
+
+lab-down: $(VENV) ## take it down again
+	@$(PYTHON) -m tests.lab down --lab $(LAB)
+
+tree: $(VENV) ## the tree in which ansible-playbook finds this checkout as a collection
+
+clean: ## remove all that was made here
+	rm -rf .cache .venv .ansible .pytest_cache .ruff_cache .mypy_cache .hypothesis tests/output
+
+$(TREE):
+	@mkdir -p $(@D)
+	@ln -sfn ../../../.. $@
+
+.venv/.stamp: requirements-test.txt
+	@tests/tools/venv.sh .venv $< 11 12 13 14
+
+.cache/newest/.stamp: requirements-test.txt
+	@OPTIONAL=1 tests/tools/venv.sh .cache/newest $< 13 12 14
+
+.cache/tools/.stamp: requirements-lint.txt requirements-test.txt
+	@tests/tools/venv.sh .cache/tools $< 11 12 13 14

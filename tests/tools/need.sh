@@ -1,0 +1,23 @@
+#!/bin/sh
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# need.sh WHY PROGRAM=PACKAGE...: install the Debian packages of the programs that are missing, or say which.
+set -eu
+why=$1
+shift
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+packages=
+for pair in "$@"; do
+    command -v "${pair%%=*}" >/dev/null || packages="$packages ${pair#*=}"
+done
+[ -n "$packages" ] || exit 0
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "$why needs what is not installed here: as root, apt-get install$packages" >&2
+    exit 1
+fi
+echo "installing Debian packages for $why:$packages"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+# shellcheck disable=SC2086 # one word for each package
+apt-get -qq install -y --no-install-recommends $packages >/dev/null
