@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import time
 import typing as t
 
@@ -65,10 +66,13 @@ class Watch:
 
 
 def follow(watches: list[Watch], closes_ns: int, rate: float, tell: Callable[[list[progress.Row]], None]) -> None:
-    """Sample all hosts, at most *rate* a second, until every capture ended or the window's end is GRACE_S past."""
-    pending = list(watches)
+    """Sample all hosts, at most *rate* a second, until every capture ended or the window's end is GRACE_S past.
+
+    Ends too when ansible-playbook itself is gone: its workers outlive it if they are not looked after.
+    """
+    pending, parent = list(watches), os.getppid()
     with concurrent.futures.ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        while pending and time.time_ns() < closes_ns + GRACE_S * 1e9:
+        while pending and os.getppid() == parent and time.time_ns() < closes_ns + GRACE_S * 1e9:
             began = time.monotonic()
             list(pool.map(Watch.sample, pending))
             pending = [watch for watch in watches if not watch.ended]
