@@ -16,4 +16,11 @@ options:
       - V(standing) is the journal of everything that was changed outside a campaign.
     type: str
     default: standing
+  expires:
+    description:
+      - After how long the host puts the changes of this O(campaign) back by itself, for example V(30m) or V(2h).
+        A later call sets the time anew.
+      - A reboot clears device settings anyway and ends the waiting.
+    type: str
+    default: forever
 """

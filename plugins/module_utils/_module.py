@@ -8,6 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from .host import CommandMissing, Host
+from .session import bundle
+from .session.expiry import arm, seconds_of
 from .settings.apply import Outcome, apply, preview, refuse_conflicts
 from .settings.journal import ROOT, STANDING, Owner, Store
 from .settings.model import Key, Refused, Value
@@ -20,7 +22,8 @@ if t.TYPE_CHECKING:
 Shape = t.Callable[[t.Dict[Key, Value]], t.Dict[str, t.Any]]
 """Turns {Key: value} into what a module's user reads."""
 
-CAMPAIGN_OPTION: dict[str, t.Any] = {"type": "str", "default": STANDING}
+OPTIONS: dict[str, t.Any] = {"campaign": {"type": "str", "default": STANDING}, "expires": {"type": "str", "default": "forever"}}
+"""The argument spec of the documentation fragment wirefleet.capture.settings."""
 
 
 def run(module: AnsibleModule, work: Callable[[], dict[str, t.Any]]) -> None:
@@ -38,14 +41,22 @@ def change_settings(module: AnsibleModule, desired: Mapping[Key, Value], shape: 
 
     Returns the result every state module has: changed, before, after, commands, side_effects and, if asked for, diff.
     """
-    host, campaign = Host(), module.params.get("campaign") or STANDING
-    store = Store(host, ROOT)
+    host, campaign = Host(), module.params["campaign"]
+    seconds, store = seconds_of(module.params["expires"]), Store(host, ROOT)
     if module.check_mode:
         outcome = preview(host, desired)
         refuse_conflicts(store.open_states(), campaign, outcome.after)
     else:
         outcome = apply(host, store, Owner(campaign, who="module"), desired)
-    return answer(outcome, shape, diff=module._diff)
+    return {**answer(outcome, shape, diff=module._diff), "expires_at": _expiry(module, host, store, campaign, seconds)}
+
+
+def _expiry(module: AnsibleModule, host: Host, store: Store, campaign: str, seconds: float | None) -> float | None:
+    """Arm the expiry where there is something to undo; return its deadline in UTC seconds."""
+    if module.check_mode or seconds is None or campaign not in store.open_states():
+        return None
+    path = bundle.write(store.journal(campaign).folder, bundle.build())
+    return arm(host, store, campaign, seconds, path)
 
 
 def answer(outcome: Outcome, shape: Shape, diff: bool) -> dict[str, t.Any]:

@@ -115,13 +115,18 @@ side_effects:
   type: list
   elements: dict
   sample: [{"setting": "ethtool_private_flag ens1f0np0 sniffer", "before": true, "after": false}]
+expires_at:
+  description: When the host undoes the changes by itself, in UTC seconds, null where it does not.
+  returned: success
+  type: float
+  sample: null
 """
 
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wirefleet.capture.plugins.module_utils._module import CAMPAIGN_OPTION, change_settings, run
+from ansible_collections.wirefleet.capture.plugins.module_utils._module import OPTIONS, change_settings, run
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_wish import KIND_OF_OPTION, desired_settings
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Key, Value
 
@@ -143,7 +148,7 @@ def main() -> None:
             "features": {"type": "dict"},
             "private_flags": {"type": "dict", "aliases": ["priv_flags"]},
             "ring": {"type": "dict", "options": {name: {"type": "str"} for name in ("rx", "tx", "rx_mini", "rx_jumbo")}},
-            "campaign": CAMPAIGN_OPTION,
+            **OPTIONS,
         },
         required_one_of=[("device", "devices"), ("features", "private_flags", "ring")],
         mutually_exclusive=[("device", "devices")],

@@ -111,12 +111,17 @@ notes:
   type: list
   elements: str
   sample: []
+expires_at:
+  description: When the host undoes the changes by itself, in UTC seconds, null where it does not.
+  returned: success
+  type: float
+  sample: null
 """
 
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wirefleet.capture.plugins.module_utils._module import CAMPAIGN_OPTION, change_settings, run
+from ansible_collections.wirefleet.capture.plugins.module_utils._module import OPTIONS, change_settings, run
 from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Key, Value
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.modprobe_live import compare, reload_module
@@ -136,12 +141,12 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if live.reload_required and module.params["reload"] and not module.check_mode:
         result["commands"] = result["commands"] + reload_module(host, name)
         live, result["changed"] = compare(host, name, result["after"]), True
-    changed_in_image = live.initramfs_update_required and result["changed"]
+    stale_image = live.initramfs_update_required and (result["changed"] or live.reload_required)
     return {
         **result,
         "running": live.running,
         "reload_required": live.reload_required,
-        "initramfs_update_required": None if live.initramfs_update_required is None else bool(changed_in_image),
+        "initramfs_update_required": None if live.initramfs_update_required is None else bool(stale_image),
         "notes": live.notes,
     }
 
@@ -153,7 +158,7 @@ def main() -> None:
             "options": {"type": "dict", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "reload": {"type": "bool", "default": False},
-            "campaign": CAMPAIGN_OPTION,
+            **OPTIONS,
         },
         supports_check_mode=True,
     )

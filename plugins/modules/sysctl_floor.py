@@ -80,12 +80,17 @@ side_effects:
   type: list
   elements: dict
   sample: []
+expires_at:
+  description: When the host undoes the changes by itself, in UTC seconds, null where it does not.
+  returned: success
+  type: float
+  sample: null
 """
 
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.wirefleet.capture.plugins.module_utils._module import CAMPAIGN_OPTION, change_settings, run
+from ansible_collections.wirefleet.capture.plugins.module_utils._module import OPTIONS, change_settings, run
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Key, Refused, Value
 
 PART_OF_KIND = {"sysctl_floor": "running", "sysctl_drop_in": "stored"}
@@ -115,7 +120,7 @@ def main() -> None:
         argument_spec={
             "values": {"type": "dict", "required": True},
             "persistent": {"type": "bool", "default": False},
-            "campaign": CAMPAIGN_OPTION,
+            **OPTIONS,
         },
         supports_check_mode=True,
     )

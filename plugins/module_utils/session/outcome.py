@@ -11,6 +11,7 @@ import typing as t
 from ..settings.apply import restore
 from ..settings.journal import Store
 from ..settings.model import Refused
+from . import boot
 
 if t.TYPE_CHECKING:
     from ..host import Host
@@ -56,6 +57,8 @@ def put_back(host: Host, folder: Folder, session: Session | None) -> dict[str, t
         held = state.held if state else {}
         changes = [[list(key), value.before, value.after] for key, value in held.items()]
         restored = [entry._asdict() for entry in restore(host, store, folder.campaign)]
+        if all(row["outcome"] != "failed" for row in restored):
+            boot.remove(host, folder.campaign)
         error = None
     except (OSError, Refused) as problem:
         changes, restored, error = [], [], str(problem)

@@ -338,12 +338,13 @@ def main(argv: list[str]) -> int:
     """Carry out `VERB FOLDER`; returns the exit code."""
     os.umask(0o077)
     if len(argv) < 2 or not os.path.isdir(argv[1]):
-        return complain("usage: supervisor.pyz run|restore|stop|serve FOLDER")
+        return complain("usage: supervisor.pyz run|restore|expire|stop|serve FOLDER")
     folder = Folder(os.path.abspath(argv[1]))
     verbs: dict[str, t.Callable[[], int]] = {
         "run": lambda: run(folder, "guarded" in argv[2:]),
         "guard": lambda: clean_up(folder, wait=True),
         "restore": lambda: clean_up(folder, wait=False),
+        "expire": lambda: expire(Host(), folder.path),
         "stop": lambda: request_stop(folder),
         "serve": lambda: serve.serve(folder, sys.stdin.buffer, sys.stdout.buffer),
     }

@@ -72,7 +72,7 @@ def apply(host: Host, store: Store, owner: Owner, desired: Mapping[Key, Value]) 
         plan = make_plan(desired, read_groups(host, touched(desired)))
         refuse_conflicts(store.open_states(), owner.campaign, plan.targets)
         before = {key: plan.snapshot.get(key) for key in plan.targets}
-        if not plan.changes and owner.campaign == STANDING:
+        if not plan.changes and owner.campaign.startswith(STANDING):
             return Outcome(before, before, [], [], [])
         journal = store.journal(owner.campaign)
         journal.extend(owner)
