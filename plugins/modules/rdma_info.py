@@ -15,6 +15,12 @@ description:
     and the capture tools that are installed. Nothing is changed.
   - Whether tcpdump can capture on an RDMA device is found out on three levels, what libpcap is linked with, what
     C(tcpdump -D) lists, and a capture that is activated for a moment with C(tcpdump -L). The last one decides.
+options:
+  devices:
+    description: Devices to choose an engine for, network or RDMA devices; V(auto_rdma) stands for every RDMA device that is up.
+    type: list
+    elements: str
+    default: [auto_rdma]
 attributes:
   check_mode:
     support: full
@@ -59,6 +65,10 @@ rdma:
       description: How each device would be captured (engine, capture_on, reason); engine is null where it cannot be.
       type: list
       elements: dict
+    flags:
+      description: Network devices whose private flag C(sniffer) has to be on for that.
+      type: list
+      elements: str
   sample:
     captures: [{"device": "ens1f0np0", "engine": "tcpdump", "capture_on": "ens1f0np0", "reason": "…", "warning": null}]
 """
@@ -70,36 +80,58 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.choose import AUTO_RDMA, Prober, choose, expand
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.rdma import Facts, gather, probe
-from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Key, Refused
 
 
-def captures(facts: Facts, prober: Prober) -> list[dict[str, t.Any]]:
-    """Return how each RDMA device would be captured, with the refusal as reason where it cannot be."""
-    try:
-        devices = expand(facts, AUTO_RDMA)
-    except Refused:
-        devices = [port.capture_name for port in facts.ports]
-    return [_capture(facts, device, prober) for device in devices]
+def captures(facts: Facts, devices: list[str], prober: Prober) -> list[dict[str, t.Any]]:
+    """Return how each of *devices* would be captured, with the refusal as reason where it cannot be."""
+    found = []
+    for device in devices:
+        try:
+            names = expand(facts, device)
+        except Refused as refused:
+            found.append(_none(device, refused))
+        else:
+            found += [_capture(facts, name, prober) for name in names]
+    return found
 
 
 def _capture(facts: Facts, device: str, prober: Prober) -> dict[str, t.Any]:
     try:
         choice = choose(facts, device, prober)
     except Refused as refused:
-        return {"device": device, "engine": None, "capture_on": None, "reason": str(refused), "settings": [], "warning": None}
+        return _none(device, refused)
     return {**choice._asdict(), "settings": [[list(key), value] for key, value in choice.settings.items()]}
 
 
+def _none(device: str, refused: Refused) -> dict[str, t.Any]:
+    return {"device": device, "engine": None, "capture_on": None, "reason": str(refused), "settings": [], "warning": None}
+
+
+def flags(found: list[dict[str, t.Any]]) -> list[str]:
+    """Return the devices whose sniffer flag the captures in *found* need."""
+    keys = [Key(*key) for capture in found for key, _value in capture["settings"]]
+    return list(dict.fromkeys(key.scope for key in keys if key.kind == "ethtool_private_flag"))
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    spec = {"devices": {"type": "list", "elements": "str", "default": [AUTO_RDMA]}}
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     host = Host()
     facts = gather(host)
     ports = [{**port._asdict(), "gids": [gid._asdict() for gid in port.gids]} for port in facts.ports]
     netdevs = {name: netdev._asdict() for name, netdev in facts.netdevs.items()}
-    found = captures(facts, lambda name: probe(host, name))
+    found = captures(facts, module.params["devices"], lambda name: probe(host, name))
     module.exit_json(
         changed=False,
-        rdma={"ports": ports, "netdevs": netdevs, "ofed": facts.ofed, "tools": facts.tools._asdict(), "captures": found},
+        rdma={
+            "ports": ports,
+            "netdevs": netdevs,
+            "ofed": facts.ofed,
+            "tools": facts.tools._asdict(),
+            "captures": found,
+            "flags": flags(found),
+        },
     )
 
 
