@@ -16,8 +16,11 @@ if t.TYPE_CHECKING:
 SSH_ARGS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 
 
-def inventory(hosts: Iterable[Host], key: str) -> str:
-    """Return the text of an inventory: group fleet with everything, and a group for each of the hosts' groups."""
+def inventory(hosts: Iterable[Host], key: str, control_path_dir: str) -> str:
+    """Return the text of an inventory: group fleet with everything, and a group for each of the hosts' groups.
+
+    *control_path_dir* keeps the ssh connections of labs apart, whose hosts have the same addresses.
+    """
     members: dict[str, t.Any] = {}
     groups: dict[str, dict[str, t.Any]] = {}
     for host in hosts:
@@ -29,5 +32,6 @@ def inventory(hosts: Iterable[Host], key: str) -> str:
         "ansible_ssh_private_key_file": key,
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_ssh_common_args": SSH_ARGS,
+        "ansible_control_path_dir": control_path_dir,
     }
     return json.dumps({"all": {"children": {"fleet": {"hosts": members, "vars": variables}, **groups}}}, indent=2) + "\n"

@@ -40,7 +40,7 @@ def up(hub: Hub, name: str) -> float:
         hub.key.unlink(missing_ok=True)
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"wirefleet-lab {hub.name}", "-f", str(hub.key)])
         (hub.state / "fleet").write_text(name)
-        hub.inventory.write_text(inventory(hosts, str(hub.key)))
+        hub.inventory.write_text(inventory(hosts, str(hub.key), str(hub.state / "cp")))
         inside(hub, "populate", name)
     except BaseException:
         down(hub)
