@@ -20,6 +20,8 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action 
     captures_of,
 )
 
+ENDED = ("done", "failed")
+
 
 class ActionModule(CampaignAction):
     _requires_connection = False
@@ -39,6 +41,7 @@ class ActionModule(CampaignAction):
         return self._new(options["campaign"], root, task_vars)
 
     def _new(self, name: str, root: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        evidence.forget_unarmed(root, name, time.time_ns())
         written = self._written(units.check_name(name), task_vars)
         context = plan.Context(
             hosts_of=lambda pattern: self._hosts_of(pattern, task_vars),
@@ -134,12 +137,16 @@ class ActionModule(CampaignAction):
 
 
 def remembered(captures: dict[str, t.Any], wanted: str) -> dict[str, t.Any]:
-    """Return {host: session} of the one run that *wanted* means among what the hosts hold. Pure."""
+    """Return {host: session} of the one run that *wanted* means among what the hosts hold. Pure.
+
+    Hosts remember for a while what was collected already; a name means what was not.
+    """
     held = {
         (host, capture["campaign"]): capture["session"]
         for host, found in captures.items()
         for capture in found or []
         if capture.get("session") and units.name_of(capture["campaign"])
+        if wanted == capture["campaign"] or capture.get("stored_bytes") != 0 or capture.get("state") not in ENDED
     }
     chosen = evidence.choose([(run, True) for run in sorted({run for _host, run in held})], units.check_name(wanted))
     if chosen is None:

@@ -101,6 +101,14 @@ def was_armed(folder: str) -> bool:
         return False
 
 
+def forget_unarmed(root: str, name: str, now_ns: int) -> None:
+    """Delete what earlier runs of *name* left that never armed a host and cannot any more: a plan and nothing else."""
+    for run_id, is_open in runs(root):
+        run = Run(root, run_id)
+        if not is_open and units.name_of(run_id) == name and run.plan().get("t0_ns", now_ns) < now_ns:
+            shutil.rmtree(run.folder)
+
+
 def choose(known: list[tuple[str, bool]], wanted: str) -> str | None:
     """Return the id that *wanted*, a name or an id, means among (id, open) pairs; None where there is none. Pure.
 

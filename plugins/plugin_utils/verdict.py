@@ -101,7 +101,7 @@ def _all(found: Found) -> Iterator[str]:
         yield from () if found.host.get("missing") or not found.host.get("armed") else ("no_result",)
     else:
         yield from _of_engine(found.result)
-        yield from _of_drops(found.result.get("stats") or {})
+        yield from _of_drops(found.result.get("stats") or {}) if found.result.get("files") else ()
         yield from _of_files(found)
         yield from _of_silence(found)
     if found.settings.get("error"):

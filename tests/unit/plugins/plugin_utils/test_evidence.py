@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from ansible_collections.wirefleet.capture.plugins.action import campaign_plan
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, units
+
+OLD, NEW = "20261123T101500Z-x-aaaaaa", "20261123T111500Z-x-bbbbbb"
+
+
+@pytest.mark.parametrize(
+    "known, wanted, chosen",
+    [
+        ([], "x", None),
+        ([(OLD, False), (NEW, False)], "x", NEW),
+        ([(OLD, True), (NEW, False)], "x", OLD),
+        ([(OLD, False)], OLD, OLD),
+        ([(OLD, False)], NEW, None),
+        ([(OLD, True)], "y", None),
+    ],
+)
+def test_a_name_means_its_open_run_or_its_latest(known, wanted, chosen):
+    assert evidence.choose(known, wanted) == chosen
+
+
+def test_two_open_runs_are_both_named():
+    with pytest.raises(units.Unusable, match=f"2 open runs; say which: {OLD}, {NEW}"):
+        evidence.choose([(OLD, True), (NEW, True)], "x")
+
+
+def test_a_run_is_open_once_it_arms_and_until_it_is_published(tmp_path):
+    run = evidence.Run(str(tmp_path), OLD)
+    run.create({"sessions": {"a": {}}, "t0_ns": 5})
+    assert evidence.runs(str(tmp_path)) == [(OLD, False)]
+    run.event("arming", host="a")
+    assert evidence.runs(str(tmp_path)) == [(OLD, True)]
+    folder = run.publish({})
+    assert evidence.runs(str(tmp_path)) == [(OLD, False)]
+    assert sorted(os.listdir(folder)) == ["SHA256SUMS", "events.ndjson", "plan.json"]
+    assert {os.stat(os.path.join(folder, name)).st_mode & 0o777 for name in os.listdir(folder)} == {0o600}
+    assert os.stat(folder).st_mode & 0o777 == 0o700
+    subprocess.run(["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+
+
+def test_only_a_plan_that_can_never_arm_is_forgotten(tmp_path):
+    for run_id, armed in ((OLD, True), (NEW, False)):
+        run = evidence.Run(str(tmp_path), run_id)
+        run.create({"sessions": {}, "t0_ns": 5})
+        run.event("arming" if armed else "planned")
+    evidence.forget_unarmed(str(tmp_path), "x", 4)
+    assert len(evidence.runs(str(tmp_path))) == 2
+    evidence.forget_unarmed(str(tmp_path), "x", 6)
+    assert evidence.runs(str(tmp_path)) == [(OLD, True)]
+
+
+def test_hosts_that_hold_nothing_more_do_not_make_a_name_ambiguous():
+    def capture(run_id, stored):
+        return {"campaign": run_id, "session": {"campaign": run_id}, "state": "done", "stored_bytes": stored}
+
+    captures = {"a": [capture(OLD, 0), capture(NEW, 7)], "b": [capture(NEW, 9)], "c": None}
+    assert campaign_plan.remembered(captures, "x") == {"a": {"campaign": NEW}, "b": {"campaign": NEW}}
+    assert campaign_plan.remembered(captures, OLD) == {"a": {"campaign": OLD}}
+    with pytest.raises(units.Unusable, match="neither this controller nor a host"):
+        campaign_plan.remembered({"c": None}, "x")
+
+
+def test_records_of_odd_host_names_stay_in_the_folder(tmp_path):
+    run = evidence.Run(str(tmp_path), OLD)
+    run.create({"sessions": {"../../x": {"host": "../../x"}}})
+    assert run.record("../../x") == {"session": {"host": "../../x"}}
+    assert os.listdir(tmp_path) == [OLD + ".partial"]
