@@ -22,6 +22,7 @@ from . import recover, serve
 from .capture import Capture
 from .clock import read_clock
 from .counters import read_counters
+from .expiry import expire
 from .folder import Folder, free_space
 from .limits import floor_bytes, reached, together
 from .outcome import describe, put_back
@@ -37,6 +38,9 @@ HEARTBEAT_S = 1.0
 #: forgets the block it has not got yet. So engines run on for this long after T1.
 LINGER_S = 1.3
 LOCK = "supervisor.lock"
+FOREVER = float("inf")
+#: Whoever looks whether we run holds our lock for an instant.
+GLANCE_S = 2.0
 
 
 class Supervisor:
@@ -287,21 +291,29 @@ def _common_reason(vantages: list[dict[str, t.Any]]) -> str | None:
 
 
 @contextlib.contextmanager
-def sole(folder: Folder, wait: bool = False) -> Iterator[bool]:
-    """Hold the session's lock, which the kernel frees when its holder dies; yields whether we got it."""
+def sole(folder: Folder, patience_s: float = 0.0) -> Iterator[bool]:
+    """Hold the session's lock, which the kernel frees when its holder dies; yields whether we got it in time."""
     descriptor = os.open(folder.file(LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield True
-    except BlockingIOError:
-        yield False
+        yield _lock(descriptor, time.monotonic() + patience_s)
     finally:
         os.close(descriptor)
 
 
+def _lock(descriptor: int, until: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if until == FOREVER else fcntl.LOCK_NB))
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.05)
+
+
 def run(folder: Folder, guarded: bool) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with sole(folder) as alone:
+    with sole(folder, GLANCE_S) as alone:
         if not alone:
             return complain(f"another supervisor runs {folder.campaign} already")
         if folder.read_json("result.json"):
@@ -318,7 +330,7 @@ def clean_up(folder: Folder, wait: bool) -> int:
     """Put back what a supervisor left; with *wait*, be the guard that does so when it dies."""
     if wait:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with sole(folder, wait) as alone:
+    with sole(folder, FOREVER if wait else GLANCE_S) as alone:
         if not alone:
             return complain(f"{folder.campaign} is still capturing: stop it first")
         return recover.recover(Host(), folder)

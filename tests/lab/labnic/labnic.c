@@ -114,7 +114,7 @@ static void labnic_get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *i
 	strscpy(info->driver, "mlx5_core", sizeof(info->driver));
 	strscpy(info->version, "labnic-emulation", sizeof(info->version));
 	strscpy(info->fw_version, "16.35.2000 (LAB0000000001)", sizeof(info->fw_version));
-	strscpy(info->bus_info, dev == pair[0] ? "0000:3b:00.0" : "0000:3b:00.1", sizeof(info->bus_info));
+	strscpy(info->bus_info, "0000:3b:00.0", sizeof(info->bus_info));
 	info->n_priv_flags = ARRAY_SIZE(flag_names);
 }
 
@@ -231,6 +231,17 @@ static const struct ethtool_ops labnic_ethtool_ops = {
 	.get_ts_info = ethtool_op_get_ts_info,
 };
 
+/* The far end of the pair is the wire, not a card. */
+static void labwire_get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
+{
+	strscpy(info->driver, "labwire", sizeof(info->driver));
+}
+
+static const struct ethtool_ops labwire_ethtool_ops = {
+	.get_drvinfo = labwire_get_drvinfo,
+	.get_link = ethtool_op_get_link,
+};
+
 static void labnic_setup(struct net_device *dev)
 {
 	struct labnic *own = netdev_priv(dev);
@@ -269,8 +280,8 @@ static int __init labnic_init(void)
 		pair[i] = alloc_netdev(sizeof(struct labnic), names[i], NET_NAME_USER, labnic_setup);
 		if (!pair[i])
 			goto failed;
-		pair[i]->dev_port = i;
 	}
+	pair[1]->ethtool_ops = &labwire_ethtool_ops;
 	for (i = 0; i < 2; i++) {
 		((struct labnic *)netdev_priv(pair[i]))->peer = pair[1 - i];
 		error = register_netdev(pair[i]);
