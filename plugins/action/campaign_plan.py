@@ -11,6 +11,7 @@ import time
 import typing as t
 
 from ansible import constants as C
+from ansible.errors import AnsibleError
 from ansible.plugins.loader import filter_loader, lookup_loader
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, plan, schema, units
@@ -133,7 +134,12 @@ class ActionModule(CampaignAction):
     @staticmethod
     def _expand_filter(words: str) -> str:
         """Return the pcap filter for words such as `roce`; the filter plugin leaves pcap filters as they are."""
-        return str(filter_loader.get("wirefleet.capture.capture_filter").j2_function(words)) if words else ""
+        if not words:
+            return ""
+        try:
+            return str(filter_loader.get("wirefleet.capture.capture_filter").j2_function(words))
+        except AnsibleError as problem:
+            raise units.Unusable(f"the filter {words!r}: {problem}") from None
 
 
 def remembered(captures: dict[str, t.Any], wanted: str) -> dict[str, t.Any]:

@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
 
 from . import codecs, evidence
-from .channel import SEGMENT, Answer, Channel, ChannelError, Get
+from .channel import SEGMENT, Answer, Channel, ChannelError, Get, clock_offset
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -78,6 +78,8 @@ class Collector:
 
     def _once(self, channel: Channel) -> None:
         self._run.update(self._host, result=channel.ask({"op": "result"}))
+        if not self._run.record(self._host).get("clock"):
+            self._run.update(self._host, clock=clock_offset(lambda: channel.ask({"op": "time"})["t_ns"]))
         listed = check_list(channel.ask({"op": "list"}), self._session)
         for path, size in listed.items():
             known = self._files.setdefault(path, {"bytes": size, "codec": None, "segments": [], "done": False})
