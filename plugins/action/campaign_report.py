@@ -29,7 +29,7 @@ class ActionModule(CampaignAction):
         run = run_of(options)
         if not evidence.was_armed(run.folder):
             raise units.Unusable(
-                f"No host was armed for {run.id}, so there is no evidence; nothing was changed anywhere."
+                f"No host was armed for {run.id}, so there is no evidence and nothing was changed."
             )
         _refuse_incomplete(run, options["publish_incomplete"])
         folder, manifest = report.publish(run, _versions(), check_manifest)
