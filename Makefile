@@ -39,7 +39,7 @@ sanity: $(VENV) $(NEWEST) ## ansible-test sanity, on both, with every Python for
 
 lint: $(TOOLS) ## ruff, mypy, shellcheck, yamllint, and ansible-lint with its production profile
 	ruff check
-	mypy plugins tests/lab tests/demo
+	MYPYPATH=.cache/tree mypy -p ansible_collections.wirefleet.capture.plugins -p tests.lab -p tests.demo
 	shellcheck $(SCRIPTS)
 	yamllint --strict .
 	ansible-lint --strict
@@ -52,8 +52,8 @@ galaxy: $(TOOLS) ## build the collection and import it as Galaxy would
 	@tests/tools/need.sh "building the collection" git=git
 	tests/tools/galaxy.sh
 
-molecule: $(TOOLS) ## the roles, on hosts of the lab
-	tests/tools/molecule.sh
+molecule: $(VENV) $(TOOLS) ## the roles, on hosts of the lab
+	molecule -c molecule/base.yml test --all
 
 integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
 	$(PYTHON) -m pytest -q tests/integration

@@ -12,6 +12,6 @@ here = pathlib.Path(__file__).resolve()
 version = here.stem.replace("get_pip_", "").replace("_", ".")
 sys.path.insert(0, str(next(here.parent.glob(f"pip-{version}-*.whl"))))
 
-from pip._internal.cli.main import main  # noqa: E402 - out of the wheel
+from pip._internal.cli.main import main
 
 sys.exit(main(["install", *(word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel"))]))

@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TREE = ROOT / ".cache" / "tree"
 
-# ansible-test brings a loader of its own; the rest of the world needs a folder of the right name.
-if importlib.util.find_spec("ansible_collections") is None:
-    link = TREE / "ansible_collections" / "wirefleet" / "capture"
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.exists():
-        link.symlink_to(ROOT)
-    sys.path.insert(0, str(TREE))
+LINK = TREE / "ansible_collections" / "wirefleet" / "capture"
+
+if not LINK.exists():
+    LINK.parent.mkdir(parents=True, exist_ok=True)
+    LINK.symlink_to(ROOT)
+sys.path[:0] = [str(TREE), str(ROOT)]
