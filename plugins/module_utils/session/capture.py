@@ -61,7 +61,7 @@ class Capture:
                     stderr=log,
                     cwd=self.raw,
                     env=engine_environment(),
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - the supervisor has one thread
                     start_new_session=True,
                 )
         except OSError as error:

@@ -46,11 +46,12 @@ def check(host: Host, root: str, data: dict[str, t.Any]) -> Checked:
     if os.geteuid() != 0:
         found.append("capturing needs root on the host: use become")
     resolved, more, warnings = resolve(data, gather(host), lambda device: probe(host, device))
-    found += more or problems(resolved, resolved=True)
+    broken = problems(resolved, resolved=True) if resolved["vantages"] else []
+    found += more + broken
     late = (time.time_ns() - data["t0_ns"]) / 1e9
     if late >= 0:
         found.append(f"the window began {late:.1f} s ago by this host's clock: choose a later start")
-    if found and (more or not resolved["vantages"]):
+    if broken or not resolved["vantages"]:
         return Checked(None, _sentences(found), _sentences(warnings), None, None)
     session = parse_session(resolved)
     for vantage in session.vantages:
@@ -58,7 +59,7 @@ def check(host: Host, root: str, data: dict[str, t.Any]) -> Checked:
         warnings += vantage_warnings(vantage)
     predicted, disk = predict(session, *free_space(existing(root)))
     foreseen, refused = foresee(host, root, session.campaign, resolved["settings"])
-    return Checked(resolved, _sentences(found + disk + refused), _sentences(warnings), foreseen, predicted)
+    return Checked(None if more else resolved, _sentences(found + disk + refused), _sentences(warnings), foreseen, predicted)
 
 
 def resolve(data: dict[str, t.Any], facts: Facts, prober: t.Any) -> tuple[dict[str, t.Any], list[str], list[str]]:
