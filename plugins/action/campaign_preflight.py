@@ -18,7 +18,7 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action 
 
 
 class ActionModule(CampaignAction):
-    OPTIONS: t.ClassVar[dict[str, t.Any]] = RUN_OPTIONS
+    OPTIONS: t.ClassVar[dict[str, t.Any]] = {**RUN_OPTIONS, "allow_missing": {"type": "bool", "default": False}}
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         run, host = run_of(options), task_vars["inventory_hostname"]
@@ -29,6 +29,8 @@ class ActionModule(CampaignAction):
         except AnsibleConnectionFailure:
             run.update(host, missing=True)
             run.event("unreachable", host=host)
+            if options["allow_missing"]:
+                return {"changed": False, "missing": True}
             raise
         if found.get("failed"):
             return found
@@ -43,6 +45,7 @@ class ActionModule(CampaignAction):
             self._display.display(text)
         return {
             "changed": self._task.check_mode and bool((found.get("preview") or {}).get("changes")),
+            "missing": False,
             "session": resolved,
             "clock": clock,
             "plan": text,

@@ -26,6 +26,10 @@ options:
     description: Folder on the controller that holds the evidence of all runs.
     type: path
     required: true
+  allow_missing:
+    description: Answer V(missing=true) for a host that cannot be reached, instead of failing.
+    type: bool
+    default: false
 attributes:
   action:
     description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
@@ -51,6 +55,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+missing:
+  description: Whether the host could not be reached.
+  returned: success
+  type: bool
 session:
   description: The host's part with engine and device filled in.
   returned: success

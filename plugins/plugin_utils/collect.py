@@ -207,7 +207,7 @@ class Copy:
         return {
             "done": True,
             "sha256_raw": self._inspector.digest.hexdigest(),
-            "sha256_stored": self._stored.hexdigest(),
+            "sha256_stored": (self._inspector.digest if self._known["codec"] == "raw" else self._stored).hexdigest(),
             "summary": self._inspector.summary(),
         }
 
@@ -248,8 +248,13 @@ class Copy:
             view = memoryview(piece)
             while view:
                 view = view[self._handle.write(view) :]
-            self._stored.update(piece)
+            self._note_stored(piece)
             yield piece
+
+    def _note_stored(self, piece: bytes) -> None:
+        """What is stored as it was hashed already has its sum."""
+        if self._known["codec"] != "raw":
+            self._stored.update(piece)
 
     def _reread(self, count: int) -> Iterator[bytes]:
         while count:
@@ -257,7 +262,7 @@ class Copy:
             if not piece:
                 return
             count -= len(piece)
-            self._stored.update(piece)
+            self._note_stored(piece)
             yield piece
 
 
