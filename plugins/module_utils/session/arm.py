@@ -17,7 +17,7 @@ from ..settings.model import Key, Refused
 from . import boot, bundle, launch
 from .capture import device_index
 from .engines.registry import engine_named
-from .folder import PARTS, Folder, free_space
+from .folder import Folder, free_space
 from .limits import floor_bytes
 from .outcome import put_back
 from .recover import recover
@@ -165,12 +165,7 @@ class Sessions:
         refuse_conflicts(Store(self.host, self.root).open_states(), session.campaign, wanted)
 
     def _lay_out(self, session: Session, data: dict[str, t.Any], folder: Folder) -> None:
-        self.host.make_private(self.root)
-        self.host.make_private(folder.path)
-        for vantage in session.vantages:
-            for part in PARTS:
-                self.host.make_private(folder.part(vantage.vantage_id, part))
-        folder.reserve()
+        folder.make(self.host, (vantage.vantage_id for vantage in session.vantages))
         bundle.write(folder.path, bundle.build())
         folder.write_json("session.json", data)
 

@@ -11,6 +11,11 @@ import typing as t
 
 from ..host import sync_folder
 
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..host import Host
+
 ROOT = "/var/lib/wirefleet"
 PARTS = ("raw", "log", "state", "counters", "clock")
 #: Freed before the result is written, so that a full disk cannot prevent it.
@@ -36,6 +41,17 @@ class Folder:
 
     def part(self, vantage_id: str, part: str) -> str:
         return os.path.join(self.path, "vantages", vantage_id, part)
+
+    def make(self, host: Host, vantage_ids: Iterable[str]) -> None:
+        """Create the folder and all that is in it, private at every level, with room for the result."""
+        host.make_private(self.root)
+        host.make_private(self.path)
+        host.make_private(self.file("vantages"))
+        for vantage_id in vantage_ids:
+            host.make_private(self.file(f"vantages/{vantage_id}"))
+            for part in PARTS:
+                host.make_private(self.part(vantage_id, part))
+        self.reserve()
 
     def read_json(self, name: str) -> t.Any:
         """Return the JSON of the file *name*, or None where there is none that can be read."""
