@@ -11,9 +11,9 @@ import time
 import typing as t
 
 from ansible import constants as C
-from ansible.errors import AnsibleError
-from ansible.plugins.loader import filter_loader, lookup_loader
+from ansible.plugins.loader import lookup_loader
 from ansible.utils.vars import load_extra_vars
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets import bpf
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, plan, schema, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     FOUND_OPTIONS,
@@ -133,12 +133,12 @@ class ActionModule(CampaignAction):
 
     @staticmethod
     def _expand_filter(words: str) -> str:
-        """Return the pcap filter for words such as `roce`; the filter plugin leaves pcap filters as they are."""
+        """Return the pcap filter for words such as `roce`; pcap filters stay as they are."""
         if not words:
             return ""
         try:
-            return str(filter_loader.get("wirefleet.capture.capture_filter").j2_function(words))
-        except AnsibleError as problem:
+            return bpf.expand(words)
+        except bpf.BadFilter as problem:
             raise units.Unusable(f"the filter {words!r}: {problem}") from None
 
 

@@ -28,9 +28,7 @@ class ActionModule(CampaignAction):
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         run = run_of(options)
         if not evidence.was_armed(run.folder):
-            raise units.Unusable(
-                f"No host was armed for {run.id}, so there is no evidence and nothing was changed."
-            )
+            raise units.Unusable(f"No host was armed for {run.id}, so there is no evidence and nothing was changed.")
         _refuse_incomplete(run, options["publish_incomplete"])
         folder, manifest = report.publish(run, _versions(), check_manifest)
         table = report.table(manifest)
