@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 VENV := .venv/.stamp $(TREE)
 NEWEST := .cache/newest/.stamp
 TOOLS := .cache/tools/.stamp $(TREE)
-SCRIPTS := tests/tools/*.sh .ci/run
+SCRIPTS := tests/tools/*.sh tests/lab/init/*.sh molecule/lab/*.sh .ci/run
 
 FLEET ?= demo
 LAB ?= demo

@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
 
     from ansible.module_utils.basic import AnsibleModule
 
-Shape = t.Callable[[t.Dict[Key, Value]], t.Dict[str, t.Any]]
+Shape = t.Callable[[dict[Key, Value]], dict[str, t.Any]]
 """Turns {Key: value} into what a module's user reads."""
 
 OPTIONS: dict[str, t.Any] = {"campaign": {"type": "str", "default": STANDING}, "expires": {"type": "str", "default": "forever"}}

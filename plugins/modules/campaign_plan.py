@@ -104,7 +104,7 @@ opens:
   description: When the window opens, for people.
   returned: when the run is open
   type: str
-  sample: 2026-11-23T10:16:30Z
+  sample: "2026-11-23T10:16:30Z"
 found:
   description: Whether the run is open on this controller.
   returned: O(state=found) and O(state=rebuilt)

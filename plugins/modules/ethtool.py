@@ -63,15 +63,8 @@ options:
         description: Receive ring for jumbo frames.
         type: str
 extends_documentation_fragment:
+  - wirefleet.capture.attributes
   - wirefleet.capture.settings
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  platform:
-    platforms: linux
-    support: full
 """
 
 EXAMPLES = r"""
@@ -125,7 +118,6 @@ expires_at:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.wirefleet.capture.plugins.module_utils._module import OPTIONS, change_settings, run
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_wish import KIND_OF_OPTION, desired_settings
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Key, Value

@@ -42,15 +42,8 @@ options:
     type: bool
     default: false
 extends_documentation_fragment:
+  - wirefleet.capture.attributes
   - wirefleet.capture.settings
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  platform:
-    platforms: linux
-    support: full
 """
 
 EXAMPLES = r"""

@@ -21,14 +21,11 @@ options:
     type: list
     elements: str
     default: [auto_rdma]
+extends_documentation_fragment:
+  - wirefleet.capture.attributes
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: none
-  platform:
-    platforms: linux
-    support: full
 """
 
 EXAMPLES = r"""
@@ -76,7 +73,6 @@ rdma:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.choose import AUTO_RDMA, Prober, choose, expand
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.rdma import Facts, gather, probe

@@ -15,7 +15,7 @@ if t.TYPE_CHECKING:
 try:
     import zstandard
 except ImportError:
-    zstandard = None
+    zstandard = None  # type: ignore[assignment]
 
 READ = 1 << 20
 #: What a decompressor raises on bytes that are not what was sent.
@@ -83,7 +83,7 @@ def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
     source = _Reader(iter(pieces))
-    with zstandard.ZstdDecompressor().stream_reader(source) as reader:
+    with zstandard.ZstdDecompressor().stream_reader(t.cast("t.IO[bytes]", source)) as reader:
         while block := reader.read(READ):
             yield block
     source.read(-1)

@@ -67,8 +67,8 @@ class Hub:
             if shell.poll() is not None:
                 break
             time.sleep(0.02)
-        words = (self.state / "hub.log").read_text().strip()
-        raise Problem(f"the kernel does not let this user make a lab's namespaces ({words}): run as root, or see tests/lab/README.md")
+        said = (self.state / "hub.log").read_text().strip()
+        raise Problem(f"the kernel does not let this user make a lab's namespaces ({said}): run as root, or see tests/lab/README.md")
 
     def enter(self) -> list[str]:
         """Return the words before a command that is to run inside the hub, in the present folder."""

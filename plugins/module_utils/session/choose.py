@@ -13,9 +13,6 @@ import typing as t
 from ..settings.model import Key, Refused, Value
 from .rdma import Facts, Netdev, Port, Probe
 
-if t.TYPE_CHECKING:
-    from collections.abc import Callable
-
 AUTO_RDMA = "auto_rdma"
 SOFTWARE = ("rxe", "siw")
 SNIFFING = ("mlx5_core", "mlx4_core", "bnxt_en")

@@ -101,7 +101,7 @@ def _resolved(data: dict[str, t.Any], vantage: dict[str, t.Any], choice: Choice,
     name = vantage.get("vantage_id")
     if vantage["device"] == AUTO_RDMA or not name:
         name = f"{_safe(str(data.get('host') or 'host'))}__{_safe(choice.device)}"
-    filled = {"device": choice.device, "capture_on": choice.capture_on, "engine": choice.engine, "engine_reason": choice.reason}
+    filled: dict[str, t.Any] = {"device": choice.device, "capture_on": choice.capture_on, "engine": choice.engine, "engine_reason": choice.reason}
     if choice.engine == "container" and not vantage.get("container"):
         runtime = os.path.basename(facts.tools.container_runtime or "docker")
         filled["container"] = {"runtime": runtime, "image": "mellanox/tcpdump-rdma"}

@@ -27,7 +27,7 @@ MAX_GIDS = 256
 class Gid(t.NamedTuple):
     """One entry of a port's GID table; *type* is `IB/RoCE v1` or `RoCE v2`, as the kernel writes it."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index is not missed
     gid: str
     type: str | None
     netdev: str | None
@@ -117,7 +117,7 @@ def read_port(host: Host, device: str, number: int) -> Port:
 def read_gids(host: Host, folder: str) -> list[Gid]:
     """Return the filled slots of the port's GID table; reading type or netdev of an empty one is EINVAL and skipped."""
     found = []
-    slots = sorted((int(name) for name in host.names(f"{folder}/gids") if name.isdecimal()))[:MAX_GIDS]
+    slots = sorted(int(name) for name in host.names(f"{folder}/gids") if name.isdecimal())[:MAX_GIDS]
     for slot in slots:
         gid = (host.read(f"{folder}/gids/{slot}") or "").strip()
         if gid.strip("0:"):

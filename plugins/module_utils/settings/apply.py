@@ -19,10 +19,10 @@ if t.TYPE_CHECKING:
     from .journal import Held, Journal
     from .model import Kind
 
-Group = t.Tuple[str, str]
+Group = tuple[str, str]
 """A kind and a scope: what is read in one go."""
 
-Groups = t.Dict[Group, t.List[str]]
+Groups = dict[Group, list[str]]
 """What to read: the names that are asked for in each group, none where it is read for side effects only."""
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ..host import CommandMissing
+from .model import Refused
 from .modprobe_option import parameter_types
 from .modprobe_text import normal, same_value
-from .model import Refused
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,9 +1,10 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # First process of a User-Mode Linux host. What it is to be comes on the kernel's command line as lab.KEY=VALUE; the public
 # key lies on the host folder that the kernel can read through hostfs.
+# shellcheck disable=SC2154 # lab_*: declared in a loop
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 for word in $(</proc/cmdline); do case $word in lab.*=*) word=${word#lab.}; declare "lab_${word%%=*}=${word#*=}" ;; esac; done

@@ -40,7 +40,7 @@ def file_options(vantage: Vantage, path: str) -> list[str]:
 
 class Tcpdump(Engine):
     name = "tcpdump"
-    programs = ("tcpdump",)
+    programs: t.ClassVar[tuple[str, ...]] = ("tcpdump",)
     live_signal = signal.SIGUSR1
 
     def argv(self, vantage: Vantage, path: str) -> list[str]:
