@@ -17,7 +17,6 @@ import typing as t
 from .story import PACKETS, PSN_MASK, PSN_VALUE, Check, Flow, flag_of, packets_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HERE = ROOT / "tests" / "demo"
 LAB = "demo"
 SENDER, RECEIVER = "rdma1", "rdma2"
 RDMA_DEVICE = "ens1f0np0"
@@ -95,12 +94,9 @@ def run(evidence: str) -> list[Check]:
     flags.append(sniffer())
     say("Traffic, and a switch that drops a known number of packets between the RoCE peers")
     flow = Flow(PACKETS, first_psn=(1 << 24) - PACKETS // 2)
-    traffic = start_traffic(flow)
+    traffic = start_traffic(flow, evidence)
     say("The campaign")
-    playbook(
-        "capture_campaign.yml", inventory, "-e", "campaign=demo", "-e", f"campaign_file={HERE / 'campaign.yml'}",
-        "-e", f"campaign_evidence_root={evidence}",
-    )  # fmt: skip
+    playbook("capture_campaign.yml", inventory, "-e", "campaign=demo", "-e", f"campaign_evidence_root={evidence}")
     finish(traffic)
     say("Turn the flag off again: the host would do it by itself after two hours")
     playbook("disable_rdma_sniffer.yml", inventory)
@@ -111,20 +107,19 @@ def run(evidence: str) -> list[Check]:
     return checks
 
 
-def start_traffic(flow: Flow) -> list[subprocess.Popen[str]]:
+def start_traffic(flow: Flow, evidence: str) -> subprocess.Popen[str]:
     """Install the drop rule and start both senders, which begin once the window is open."""
-    if lab("drop", "on", "--psn-mask", hex(PSN_MASK), "--psn-value", hex(PSN_VALUE)).returncode:
+    if lab("drop", "on", SENDER, "--psn-mask", hex(PSN_MASK), "--psn-value", hex(PSN_VALUE)).returncode:
         raise Failed("the drop rule could not be installed")
-    argv = [sys.executable, "-m", "tests.demo.traffic", "--lab", LAB, "--packets", str(flow.packets), "--first-psn", str(flow.first_psn)]
-    return [subprocess.Popen(argv, cwd=ROOT, text=True, stdout=subprocess.PIPE)]
+    words = ["--lab", LAB, "--evidence", evidence, "--packets", str(flow.packets), "--first-psn", str(flow.first_psn)]
+    return subprocess.Popen([sys.executable, "-m", "tests.demo.traffic", *words], cwd=ROOT, text=True, stdout=subprocess.PIPE)
 
 
-def finish(traffic: list[subprocess.Popen[str]]) -> None:
-    for process in traffic:
-        out, _none = process.communicate(timeout=60)
-        print(out, end="")
-        if process.returncode:
-            raise Failed("the traffic generator failed")
+def finish(traffic: subprocess.Popen[str]) -> None:
+    out, _none = traffic.communicate(timeout=60)
+    print(f"  sent: {out.strip()}")
+    if traffic.returncode:
+        raise Failed("the traffic generator failed")
 
 
 def newest(evidence: str) -> pathlib.Path:
@@ -141,6 +136,7 @@ def compare(folder: pathlib.Path, flow: Flow, flags: list[str]) -> list[Check]:
         Check("RoCE packets captured at the sender", flow.packets, packets_of(manifest, SENDER)),
         Check("RoCE packets captured at the receiver", flow.packets - flow.dropped(), packets_of(manifest, RECEIVER)),
         Check("the private flag before, during and after", ["off", "on", "off"], flags),
+        Check("packets that the switch dropped", flow.dropped(), int(lab("drop", "count", SENDER, capture_output=True).stdout)),
         Check("sha256sum -c SHA256SUMS", 0, sums.returncode),
     ]
 
@@ -153,7 +149,7 @@ The fleet is still up. Things to try:
   {command} ssh --lab {LAB} {SENDER}
   {command} exec --lab {LAB} -- ansible-playbook -i $({command} inventory --lab {LAB}) playbooks/status.yml
   {command} exec --lab {LAB} -- ansible-playbook -i $({command} inventory --lab {LAB}) playbooks/capture_campaign.yml \\
-      -e campaign=again -e campaign_file=tests/demo/campaign.yml --check --diff
+      -e campaign=demo --check --diff
   {command} down --lab {LAB}""")
 
 
