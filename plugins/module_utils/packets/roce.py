@@ -1,308 +1,152 @@
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""RoCE on the wire: headers as tables, names of opcodes, ICRC, and frames made and read.
+"""RoCE headers as tables, the names of opcodes and syndromes, the invariant CRC, and frames made of them.
 
-InfiniBand Architecture Specification vol. 1 chapter 9, annexes A16 (RoCE v1) and A17 (RoCE v2); the numbers agree with
-include/rdma/ib_pack.h and drivers/infiniband/sw/rxe/rxe_hdr.h of Linux.
+Sources: InfiniBand Architecture Specification vol. 1 chapter 9, annexes A16 (RoCE) and A17 (RoCEv2); Linux
+include/rdma/ib_pack.h and drivers/infiniband/sw/rxe/rxe_hdr.h.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 import struct
 import typing as t
 import zlib
 
 PORT = 4791
-ETHERTYPE_V1 = 0x8915
-PSN_SPACE = 1 << 24
+PSN_MODULUS = 1 << 24
 CNP = 0x81
 
-_VLAN_TYPES = (0x8100, 0x88A8)
-_IPV4, _IPV6, _UDP, _IB_TRANSPORT = 0x0800, 0x86DD, 17, 0x1B
+BTH = struct.Struct("!BBHII")
+RETH = struct.Struct("!QII")
+AETH = struct.Struct("!I")
+DETH = struct.Struct("!II")
 
-SERVICES: t.Mapping[int, str] = {0x00: "RC", 0x20: "UC", 0x40: "RD", 0x60: "UD", 0xA0: "XRC"}
-OPERATIONS: t.Mapping[int, str] = {
-    0x00: "SEND First",
-    0x01: "SEND Middle",
-    0x02: "SEND Last",
-    0x03: "SEND Last with Immediate",
-    0x04: "SEND Only",
-    0x05: "SEND Only with Immediate",
-    0x06: "WRITE First",
-    0x07: "WRITE Middle",
-    0x08: "WRITE Last",
-    0x09: "WRITE Last with Immediate",
-    0x0A: "WRITE Only",
-    0x0B: "WRITE Only with Immediate",
-    0x0C: "READ Request",
-    0x0D: "READ Response First",
-    0x0E: "READ Response Middle",
-    0x0F: "READ Response Last",
-    0x10: "READ Response Only",
-    0x11: "ACKNOWLEDGE",
-    0x12: "ATOMIC Acknowledge",
-    0x13: "CmpSwap",
-    0x14: "FetchAdd",
-    0x15: "RESYNC",
-    0x16: "SEND Last with Invalidate",
-    0x17: "SEND Only with Invalidate",
-    0x1C: "FLUSH",
-    0x1D: "ATOMIC WRITE",
-}
-_RELIABLE = frozenset(OPERATIONS) - {0x15, 0x1C, 0x1D}
-_DATAGRAM = (_RELIABLE | {0x15, 0x1C}) - {0x16, 0x17}
-DEFINED: t.Mapping[str, frozenset[int]] = {
-    "RC": _RELIABLE | {0x1C, 0x1D},
-    "UC": frozenset(range(0x0C)),
-    "RD": _DATAGRAM,
-    "UD": frozenset((0x04, 0x05)),
-    "XRC": _RELIABLE,
-}
+_TRANSPORTS: t.Mapping[int, str] = {0x00: "RC", 0x20: "UC", 0x40: "RD", 0x60: "UD", 0xA0: "XRC"}
+_OPERATIONS: t.Mapping[int, str] = {
+    0x00: "SEND First", 0x01: "SEND Middle", 0x02: "SEND Last", 0x03: "SEND Last with Immediate", 0x04: "SEND Only",
+    0x05: "SEND Only with Immediate", 0x06: "WRITE First", 0x07: "WRITE Middle", 0x08: "WRITE Last",
+    0x09: "WRITE Last with Immediate", 0x0A: "WRITE Only", 0x0B: "WRITE Only with Immediate", 0x0C: "READ Request",
+    0x0D: "READ Response First", 0x0E: "READ Response Middle", 0x0F: "READ Response Last", 0x10: "READ Response Only",
+    0x11: "ACKNOWLEDGE", 0x12: "ATOMIC ACKNOWLEDGE", 0x13: "CmpSwap", 0x14: "FetchAdd",
+    0x16: "SEND Last with Invalidate", 0x17: "SEND Only with Invalidate", 0x1C: "FLUSH", 0x1D: "ATOMIC WRITE",
+}  # fmt: skip
+_NAK_CODES: t.Mapping[int, str] = {
+    0x60: "PSN sequence error", 0x61: "invalid request", 0x62: "remote access error", 0x63: "remote operational error",
+    0x64: "invalid RD request",
+}  # fmt: skip
+
+
+class Bth(t.NamedTuple):
+    """The base transport header. *psn* and *dest_qp* are 24 bits wide."""
+
+    opcode: int
+    flags: int
+    partition: int
+    dest_qp: int
+    ack_request: bool
+    psn: int
+    becn: bool = False
+    fecn: bool = False
+
+    def pack(self) -> bytes:
+        congestion = self.fecn << 31 | self.becn << 30
+        return BTH.pack(self.opcode, self.flags, self.partition, congestion | self.dest_qp, self.ack_request << 31 | self.psn)
+
+
+def parse_bth(data: t.Any, offset: int = 0) -> Bth:
+    """Return the header at *offset*; raises struct.error where *data* is too short."""
+    opcode, flags, partition, qp, psn = BTH.unpack_from(data, offset)
+    return Bth(opcode, flags, partition, qp & 0xFFFFFF, bool(psn >> 31), psn & 0xFFFFFF, bool(qp >> 30 & 1), bool(qp >> 31))
 
 
 def opcode_name(opcode: int) -> str:
-    """Return what an opcode (0 to 255) is called, for example "RC WRITE First"."""
+    """Return for example RC WRITE First; CNP for 0x81."""
     if opcode == CNP:
         return "CNP"
     if opcode >= 0xC0:
         return f"manufacturer specific {opcode:#04x}"
-    service, operation = SERVICES.get(opcode & 0xE0), opcode & 0x1F
-    if service is None or operation not in DEFINED[service]:
-        return f"reserved {opcode:#04x}"
-    return f"{service} {OPERATIONS[operation]}"
+    transport, operation = _TRANSPORTS.get(opcode & 0xE0), _OPERATIONS.get(opcode & 0x1F)
+    return f"{transport} {operation}" if transport and operation else f"reserved {opcode:#04x}"
 
 
-class Bth(t.NamedTuple):
-    """Base transport header, the first 12 bytes of every packet; only the receiver's QP is on the wire."""
-
-    opcode: int
-    dest_qp: int
-    psn: int
-    ack_request: bool = False
-    pad: int = 0
-    solicited: bool = False
-    migrated: bool = True
-    p_key: int = 0xFFFF
-    fecn: bool = False
-    becn: bool = False
-
-    def pack(self) -> bytes:
-        flags = self.solicited << 7 | self.migrated << 6 | self.pad << 4
-        qp = self.fecn << 31 | self.becn << 30 | self.dest_qp
-        return _BTH.pack(self.opcode, flags, self.p_key, qp, self.ack_request << 31 | self.psn)
-
-    @classmethod
-    def unpack(cls, data: bytes, at: int = 0) -> Bth:
-        opcode, flags, p_key, qp, psn = _BTH.unpack_from(data, at)
-        return cls(
-            opcode, qp & 0xFFFFFF, psn & 0xFFFFFF, bool(psn >> 31), flags >> 4 & 3, bool(flags >> 7),
-            bool(flags >> 6 & 1), p_key, bool(qp >> 31), bool(qp >> 30 & 1),
-        )  # fmt: skip
+def syndrome_name(syndrome: int) -> str:
+    """Return what an AETH syndrome byte says."""
+    kind = syndrome & 0xE0
+    if kind == 0x00:
+        return "ACK"
+    if kind == 0x20:
+        return "RNR NAK"
+    return f"NAK, {_NAK_CODES.get(syndrome, f'reserved code {syndrome & 0x1F}')}" if kind == 0x60 else "reserved"
 
 
-class Reth(t.NamedTuple):
-    """Where a WRITE or READ goes: address and key in the remote memory, length of the whole message in bytes."""
-
-    address: int
-    r_key: int
-    length: int
-
-    def pack(self) -> bytes:
-        return _RETH.pack(*self)
-
-    @classmethod
-    def unpack(cls, data: bytes, at: int = 0) -> Reth:
-        return cls(*_RETH.unpack_from(data, at))
+def aeth(syndrome: int, msn: int) -> bytes:
+    return AETH.pack(syndrome << 24 | msn & 0xFFFFFF)
 
 
-class Aeth(t.NamedTuple):
-    """Answer of the receiver; `syndrome & 0xe0` is 0x00 ACK, 0x20 RNR NAK, 0x60 NAK."""
+def icrc(ip_and_transport: bytes) -> bytes:
+    """Return the 4 bytes of the invariant CRC of a RoCEv2 packet from its IP header to the end of its payload.
 
-    syndrome: int
-    msn: int
-
-    def pack(self) -> bytes:
-        return _WORD.pack(self.syndrome << 24 | self.msn)
-
-    @classmethod
-    def unpack(cls, data: bytes, at: int = 0) -> Aeth:
-        word = _WORD.unpack_from(data, at)[0]
-        return cls(word >> 24, word & 0xFFFFFF)
-
-
-class Deth(t.NamedTuple):
-    """Datagram header; the only one that names the sender's QP."""
-
-    q_key: int
-    source_qp: int
-
-    def pack(self) -> bytes:
-        return _DETH.pack(*self)
-
-    @classmethod
-    def unpack(cls, data: bytes, at: int = 0) -> Deth:
-        q_key, source_qp = _DETH.unpack_from(data, at)
-        return cls(q_key, source_qp & 0xFFFFFF)
-
-
-class Grh(t.NamedTuple):
-    """Global route header of RoCE v1 and, but for *next_header*, the header of IPv6; addresses are 16 bytes."""
-
-    traffic_class: int
-    flow_label: int
-    payload_length: int
-    next_header: int
-    hop_limit: int
-    source: bytes
-    destination: bytes
-
-    def pack(self) -> bytes:
-        return _GRH.pack(6 << 28 | self.traffic_class << 20 | self.flow_label, *self[2:])
-
-    @classmethod
-    def unpack(cls, data: bytes, at: int = 0) -> Grh:
-        word, *rest = _GRH.unpack_from(data, at)
-        return cls(word >> 20 & 0xFF, word & 0xFFFFF, *rest)
-
-
-_BTH = struct.Struct(">BBHII")
-_RETH = struct.Struct(">QII")
-_DETH = struct.Struct(">II")
-_GRH = struct.Struct(">IHBB16s16s")
-_WORD = struct.Struct(">I")
-_UDP_HEADER = struct.Struct(">HHHH")
-_IPV4_HEADER = struct.Struct(">BBHHHBBH4s4s")
-
-
-def icrc(packet: bytes) -> bytes:
-    """Return the 4 bytes that end *packet*, which begins at the header of IPv4, IPv6 or GRH and has no ICRC yet.
-
-    What routers may change (and the whole link header) counts as ones.
+    Fields that routers may change count as ones: type of service, TTL, IP and UDP checksums, and the congestion byte.
     """
-    masked = bytearray(packet)
-    if packet[0] >> 4 == 4:
-        transport = (packet[0] & 15) * 4
-        routed = [1, 8, 10, 11]
-        is_udp = True
+    masked = bytearray(ip_and_transport)
+    if masked[0] >> 4 == 4:
+        header = (masked[0] & 0x0F) * 4
+        masked[1] = masked[8] = 0xFF
+        masked[10:12] = b"\xff\xff"
     else:
-        transport = 40
+        header = 40
         masked[0] |= 0x0F
-        routed = [1, 2, 3, 7]
-        is_udp = packet[6] == _UDP
-    if is_udp:
-        routed += [transport + 6, transport + 7]
-        transport += 8
-    for at in (*routed, transport + 4):
-        masked[at] = 0xFF
-    return zlib.crc32(masked, zlib.crc32(b"\xff" * 8)).to_bytes(4, "little")
+        masked[1:4] = b"\xff\xff\xff"
+        masked[7] = 0xFF
+    masked[header + 6 : header + 8] = b"\xff\xff"
+    masked[header + 12] = 0xFF
+    return struct.pack("<I", zlib.crc32(bytes(masked), zlib.crc32(b"\xff" * 8)))
 
 
-class Path(t.NamedTuple):
-    """How a packet travels. MACs as "02:…", addresses as text; *version* 1 takes IPv4 addresses as mapped GIDs."""
-
-    source_mac: str
-    destination_mac: str
-    source: str
-    destination: str
-    version: int = 2
-    vlan: int | None = None
-    dscp: int = 0
-    ecn: int = 0
-    source_port: int = 0xC000
-    hop_limit: int = 64
+def packet(source: str, target: str, bth: Bth, rest: bytes = b"", source_port: int = 49152, tos: int = 0, ttl: int = 64) -> bytes:
+    """Return a RoCEv2 packet from the IP header to the ICRC. *rest* is extended headers and payload, padded by the caller."""
+    body = bth.pack() + rest
+    udp = struct.pack("!HHHH", source_port, PORT, 8 + len(body) + 4, 0)
+    header = _ipv6 if ":" in source else _ipv4
+    whole = header(source, target, len(udp) + len(body) + 4, tos, ttl) + udp + body
+    return whole + icrc(whole)
 
 
-def build(path: Path, bth: Bth, extension: bytes = b"", payload: bytes = b"") -> bytes:
-    """Return the Ethernet frame, without FCS; *extension* is the packed headers after the BTH. Pads to 4 bytes."""
-    pad = -len(payload) % 4
-    transport = bth._replace(pad=pad).pack() + extension + payload + bytes(pad)
-    if path.version == 2:
-        transport = _UDP_HEADER.pack(path.source_port, PORT, 12 + len(transport), 0) + transport
-    ethertype, network = _network(path, len(transport) + 4)
-    tag = b"" if path.vlan is None else struct.pack(">HH", _VLAN_TYPES[0], path.vlan)
-    link = _mac(path.destination_mac) + _mac(path.source_mac) + tag + ethertype.to_bytes(2, "big")
-    return link + network + transport + icrc(network + transport)
-
-
-def _network(path: Path, length: int) -> tuple[int, bytes]:
-    """Return the ethertype and the header in front of *length* bytes."""
-    source, destination = ipaddress.ip_address(path.source), ipaddress.ip_address(path.destination)
-    traffic_class = path.dscp << 2 | path.ecn
-    if path.version == 2 and source.version == 4:
-        return _IPV4, _ipv4(traffic_class, length, path.hop_limit, source.packed, destination.packed)
-    ethertype, following = (_IPV6, _UDP) if path.version == 2 else (ETHERTYPE_V1, _IB_TRANSPORT)
-    return ethertype, Grh(traffic_class, 0, length, following, path.hop_limit, _gid(source), _gid(destination)).pack()
-
-
-def _ipv4(tos: int, length: int, ttl: int, source: bytes, destination: bytes) -> bytes:
-    fields = (0x45, tos, 20 + length, 0, 0x4000, ttl, _UDP)
-    total = sum(struct.unpack(">10H", _IPV4_HEADER.pack(*fields, 0, source, destination)))
+def _ipv4(source: str, target: str, length: int, tos: int, ttl: int) -> bytes:
+    fields = (0x45, tos, 20 + length, 0, 0x4000, ttl, socket.IPPROTO_UDP, 0, socket.inet_aton(source), socket.inet_aton(target))
+    header = bytearray(struct.pack("!BBHHHBBH4s4s", *fields))
+    total = sum(struct.unpack("!10H", header))
     total = (total & 0xFFFF) + (total >> 16)
-    total = (total & 0xFFFF) + (total >> 16)
-    return _IPV4_HEADER.pack(*fields, ~total & 0xFFFF, source, destination)
+    header[10:12] = struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF)
+    return bytes(header)
 
 
-def _gid(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bytes:
-    return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
+def _ipv6(source: str, target: str, length: int, tos: int, ttl: int) -> bytes:
+    ends = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, target)
+    return struct.pack("!IHBB", 6 << 28 | tos << 20, length, socket.IPPROTO_UDP, ttl) + ends
 
 
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
+def frame(target_mac: bytes, source_mac: bytes, ip_packet: bytes, vlan: int | None = None) -> bytes:
+    """Return the Ethernet frame around *ip_packet*, with an inline tag where *vlan* is given."""
+    tag = struct.pack("!HH", 0x8100, vlan) if vlan is not None else b""
+    return target_mac + source_mac + tag + (b"\x86\xdd" if ip_packet[0] >> 4 == 6 else b"\x08\x00") + ip_packet
 
 
-class Packet(t.NamedTuple):
-    """A frame that was read. *body* is what follows the BTH, ICRC included unless the snapshot cut it off."""
-
-    version: int
-    vlan: int | None
-    traffic_class: int
-    source: str
-    destination: str
-    bth: Bth
-    body: bytes
-    icrc_good: bool | None
-    """None where the frame was not captured whole."""
+def frame_v1(target_mac: bytes, source_mac: bytes, bth: Bth, rest: bytes = b"", vlan: int | None = None, traffic_class: int = 0) -> bytes:
+    """Return a RoCE v1 frame: GRH, BTH, *rest*, and an ICRC field of zeros."""
+    body = bth.pack() + rest + bytes(4)
+    grh = struct.pack("!IHBB", 6 << 28 | traffic_class << 20, len(body), 0x1B, 1) + bytes(32)
+    tag = struct.pack("!HH", 0x8100, vlan) if vlan is not None else b""
+    return target_mac + source_mac + tag + b"\x89\x15" + grh + body
 
 
-def read(frame: bytes) -> Packet | None:
-    """Return the RoCE packet in an Ethernet frame, behind any number of VLAN tags; None when there is none."""
-    try:
-        return _read(frame)
-    except (struct.error, IndexError):
-        return None
-
-
-def _read(frame: bytes) -> Packet | None:
-    at, vlan = 12, None
-    ethertype = int.from_bytes(frame[at : at + 2], "big")
-    while ethertype in _VLAN_TYPES:
-        vlan = vlan if vlan is not None else int.from_bytes(frame[at + 2 : at + 4], "big") & 0xFFF
-        at += 4
-        ethertype = int.from_bytes(frame[at : at + 2], "big")
-    start = at + 2
-    if ethertype == _IPV4:
-        header = _IPV4_HEADER.unpack_from(frame, start)
-        network, length, protocol = (header[0] & 15) * 4, header[2], header[6]
-        traffic_class, source, destination = header[1], header[8], header[9]
-    elif ethertype in (_IPV6, ETHERTYPE_V1):
-        grh = Grh.unpack(frame, start)
-        network, length, protocol = 40, 40 + grh.payload_length, grh.next_header
-        traffic_class, source, destination = grh.traffic_class, grh.source, grh.destination
-    else:
-        return None
-    transport = start + network
-    if ethertype != ETHERTYPE_V1:
-        if protocol != _UDP or _UDP_HEADER.unpack_from(frame, transport)[1] != PORT:
-            return None
-        transport += 8
-    bth, end = Bth.unpack(frame, transport), start + length
-    if end < transport + 16:
-        return None
-    whole = len(frame) >= end
-    return Packet(
-        1 if ethertype == ETHERTYPE_V1 else 2, vlan, traffic_class,
-        str(ipaddress.ip_address(source)), str(ipaddress.ip_address(destination)), bth, frame[transport + 12 : end],
-        icrc(frame[start : end - 4]) == frame[end - 4 : end] if whole else None,
-    )  # fmt: skip
+def write_message(first_psn: int, packets: int, dest_qp: int, payload: bytes) -> t.Iterator[tuple[Bth, bytes]]:
+    """Yield (BTH, rest) of the *packets* of one RC WRITE; PSNs wrap at 24 bits and the last asks for an ACK."""
+    reth = RETH.pack(0x7F0000000000, 0x1234, len(payload) * packets)
+    for number in range(packets):
+        last = number == packets - 1
+        opcode = 0x0A if packets == 1 else 0x06 if number == 0 else 0x08 if last else 0x07
+        bth = Bth(opcode, 0x40, 0xFFFF, dest_qp, last, (first_psn + number) % PSN_MODULUS)
+        yield bth, (reth if number == 0 else b"") + payload
