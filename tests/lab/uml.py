@@ -24,7 +24,7 @@ def start(hub: Hub, host: Host, folder: pathlib.Path) -> None:
     shutil.copy(hub.key.with_suffix(".pub"), folder / "authorized_keys")
     nics = make_taps(host)
     words = {
-        "name": host.name, "init": host.init, "device": host.data_device, "folder": folder, "clock": f"{host.clock_offset_s:g}",
+        "name": host.name, "init": host.init, "device": host.data_device, "folder": folder,
         "mgmt": host.address, "data": host.data_address,
     }  # fmt: skip
     kernel = [

@@ -17,7 +17,6 @@ umount /run/hostfs
 hostname "$lab_name"
 echo "$lab_name" > /etc/hostname
 echo "127.0.0.1 localhost $lab_name" > /etc/hosts
-[ "$lab_clock" = 0 ] || date -s "@$(awk -v now="$(date +%s.%N)" -v off="$lab_clock" 'BEGIN { printf "%.6f", now + off }')" > /dev/null
 ip link set lo up
 ip address add "$lab_mgmt/16" dev eth0
 ip link set eth0 up
