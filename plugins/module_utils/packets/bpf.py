@@ -50,6 +50,8 @@ V2_IPV4 = Transport("rocev2", f"udp dst port {PORT}", "udp", 8, 0, "ip")
 V2_IPV6 = Transport("rocev2", f"ip6 proto 17 and ip6[42:2] = {PORT}", "ip6", 48, 0, "ip6")
 V1 = Transport("rocev1", f"ether proto {ETHERTYPE:#x}", "ether", 54, 4, "grh")
 TRANSPORTS = (V2_IPV4, V2_IPV6, V1)
+#: What terms that are not about RoCE choose from when no other term is about it.
+ANY_TRAFFIC = (Transport("", "ip", "", 0, 0, "ip"), Transport("", "ip6", "", 0, 0, "ip6"), V1)
 
 Term = t.Callable[[Transport, bool], str]
 """Returns the condition for a transport, untagged or with an inline tag; "" where it asks nothing."""
@@ -83,9 +85,8 @@ def _connection(value: t.Any) -> Term:
 
 def _verb(value: t.Any) -> Term:
     verbs = value if isinstance(value, (list, tuple)) else [value]
-    for verb in verbs:
-        if verb not in RC_VERBS:
-            raise BadFilter(f"{verb!r} is no verb: use {', '.join(RC_VERBS)}")
+    if not verbs or any(not isinstance(verb, str) or verb not in RC_VERBS for verb in verbs):
+        raise BadFilter(f"verb is one of {', '.join(RC_VERBS)}, or a list of them, not {value!r}")
 
     def term(transport: Transport, tagged: bool) -> str:
         op = transport.at(0, tagged=tagged)
@@ -117,12 +118,47 @@ def _host(value: t.Any) -> Term:
         address = ipaddress.ip_address(str(value))
     except ValueError:
         raise BadFilter(f"host is an IPv4 or IPv6 address, not {value!r}") from None
+    return _ends(f"host {address}", ipaddress.ip_network(address))
+
+
+def _net(value: t.Any) -> Term:
+    try:
+        network = ipaddress.ip_network(str(value))
+    except ValueError:
+        raise BadFilter(f"net is a network without host bits, for example 10.78.0.0/24, not {value!r}") from None
+    return _ends(f"net {network}", network)
+
+
+def _ends(words: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Term:
+    """Either end is in *network*: *words* for IP, the GIDs at 8 and 24 of the GRH for RoCE v1."""
+    family = "ip" if network.version == 4 else "ip6"
 
     def term(transport: Transport, tagged: bool) -> str:
-        wanted = {4: "ip", 6: "ip6"}[address.version]
-        return f"host {address}" if transport.traffic_class == wanted else NEVER
+        if transport.traffic_class == "grh":
+            grh = 18 if tagged else 14
+            return f"(({_gid_in(network, grh + 8)}) or ({_gid_in(network, grh + 24)}))"
+        return words if transport.traffic_class == family else NEVER
 
     return term
+
+
+def _gid_in(network: ipaddress.IPv4Network | ipaddress.IPv6Network, at: int) -> str:
+    """Return the condition that the GID at *at* is in *network*; IPv4 addresses are mapped, ::ffff:a.b.c.d."""
+    ones = (1 << 128) - 1
+    first, mask = int(network.network_address), int(network.netmask)
+    if network.version == 4:
+        first, mask = 0xFFFF << 32 | first, ones >> 32 << 32 | mask
+    words = []
+    for number, shift in enumerate((96, 64, 32, 0)):
+        wanted, bits = first >> shift & 0xFFFFFFFF, mask >> shift & 0xFFFFFFFF
+        if bits:
+            words.append(f"ether[{at + 4 * number}:4]{'' if bits == 0xFFFFFFFF else f' & {bits:#x}'} = {wanted:#x}")
+    return " and ".join(words) or f"ether proto {ETHERTYPE:#x}"
+
+
+def _port(value: t.Any) -> Term:
+    number = _number("port", value, 0xFFFF)
+    return lambda transport, _tagged: NEVER if transport.traffic_class == "grh" else f"port {number}"
 
 
 def _everything(_value: t.Any) -> Term:
@@ -152,8 +188,12 @@ TERMS: t.Mapping[str, t.Callable[[t.Any], Term]] = {
     "dscp": _dscp,
     "ecn_ce": _ecn_ce,
     "host": _host,
+    "net": _net,
+    "port": _port,
 }
 MODIFIERS = ("vlan",)
+_WITH_VALUE = ("opcode", "qp", "connection", "verb", "dscp", "host", "net", "port", "vlan")
+NOT_ABOUT_ROCE = frozenset(("dscp", "ecn_ce", "host", "net", "port", "vlan"))
 
 
 def build(wishes: t.Mapping[str, t.Any]) -> str:
@@ -162,6 +202,12 @@ def build(wishes: t.Mapping[str, t.Any]) -> str:
     for name in wishes:
         if name not in TERMS and name not in MODIFIERS:
             raise BadFilter(_unknown(name))
+        if name not in _WITH_VALUE and wishes[name] is not True:
+            raise BadFilter(f"{name} takes no value but true, not {wishes[name]!r}")
+    if list(wishes) == ["vlan"]:
+        return f"vlan {_number('vlan', wishes['vlan'], 4094)}"
+    if not wishes:
+        raise BadFilter("a filter without terms would match everything: leave the filter out instead")
     terms = [TERMS[name](value) for name, value in wishes.items() if name in TERMS]
     untagged, tagged = _branch(wishes, terms, False), _branch(wishes, terms, True)
     if not untagged:
@@ -172,10 +218,10 @@ def build(wishes: t.Mapping[str, t.Any]) -> str:
 
 
 def _branch(wishes: t.Mapping[str, t.Any], terms: t.Sequence[Term], tagged: bool) -> list[str]:
-    """Return the alternatives, one for each way of carrying RoCE that *wishes* allow."""
+    """Return the alternatives, one for each kind of traffic that *wishes* allow."""
     only = {name for name in ("rocev1", "rocev2") if name in wishes}
     found = []
-    for transport in TRANSPORTS:
+    for transport in ANY_TRAFFIC if NOT_ABOUT_ROCE.issuperset(wishes) else TRANSPORTS:
         conditions = [term(transport, tagged) for term in terms]
         if NEVER not in conditions and only in ({transport.name}, set()):
             found.append(" and ".join([transport.match, *filter(None, conditions)]))
@@ -196,11 +242,10 @@ def expand(filter_: str | t.Mapping[str, t.Any]) -> str:
     """Return the pcap filter for a mapping, for one of our names, or for text that is a pcap filter already."""
     if isinstance(filter_, str):
         word = filter_.strip()
-        return build({word: True}) if word in TERMS and TERMS[word] not in _NEED_VALUE else word
+        if word in TERMS and word in _WITH_VALUE:
+            raise BadFilter(f"{word} needs a value: write a mapping, for example {{{word!r}: …}}")
+        return build({word: True}) if word in TERMS else word
     return build(filter_)
-
-
-_NEED_VALUE = tuple(TERMS[name] for name in ("opcode", "qp", "connection", "verb", "dscp", "host"))
 
 
 def lacks_vlan_branch(expression: str) -> bool:

@@ -128,6 +128,13 @@ def _ipv6(source: str, target: str, length: int, tos: int, ttl: int) -> bytes:
     return struct.pack("!IHBB", 6 << 28 | tos << 20, length, socket.IPPROTO_UDP, ttl) + ends
 
 
+def gid(address: str) -> bytes:
+    """Return the 16 bytes under which RoCE knows an IPv4 (mapped) or IPv6 address."""
+    if ":" in address:
+        return socket.inet_pton(socket.AF_INET6, address)
+    return bytes(10) + b"\xff\xff" + socket.inet_aton(address)
+
+
 def frame(target_mac: bytes, source_mac: bytes, ip_packet: bytes, vlan: int | None = None) -> bytes:
     """Return the Ethernet frame around *ip_packet*, with an inline tag where *vlan* is given."""
     tag = struct.pack("!HH", 0x8100, vlan) if vlan is not None else b""
