@@ -32,6 +32,14 @@ _OPERATIONS: t.Mapping[int, str] = {
     0x11: "ACKNOWLEDGE", 0x12: "ATOMIC ACKNOWLEDGE", 0x13: "CmpSwap", 0x14: "FetchAdd",
     0x16: "SEND Last with Invalidate", 0x17: "SEND Only with Invalidate", 0x1C: "FLUSH", 0x1D: "ATOMIC WRITE",
 }  # fmt: skip
+_RELIABLE = frozenset(_OPERATIONS) - {0x1C, 0x1D}
+_DEFINED: t.Mapping[int, frozenset[int]] = {
+    0x00: frozenset(_OPERATIONS),
+    0x20: frozenset(range(0x0C)),
+    0x40: _RELIABLE - {0x16, 0x17} | {0x1C},
+    0x60: frozenset((0x04, 0x05)),
+    0xA0: _RELIABLE,
+}
 _NAK_CODES: t.Mapping[int, str] = {
     0x60: "PSN sequence error", 0x61: "invalid request", 0x62: "remote access error", 0x63: "remote operational error",
     0x64: "invalid RD request",
@@ -67,8 +75,10 @@ def opcode_name(opcode: int) -> str:
         return "CNP"
     if opcode >= 0xC0:
         return f"manufacturer specific {opcode:#04x}"
-    transport, operation = _TRANSPORTS.get(opcode & 0xE0), _OPERATIONS.get(opcode & 0x1F)
-    return f"{transport} {operation}" if transport and operation else f"reserved {opcode:#04x}"
+    transport, operation = opcode & 0xE0, opcode & 0x1F
+    if operation not in _DEFINED.get(transport, ()):
+        return f"reserved {opcode:#04x}"
+    return f"{_TRANSPORTS[transport]} {_OPERATIONS[operation]}"
 
 
 def syndrome_name(syndrome: int) -> str:
@@ -85,12 +95,12 @@ def aeth(syndrome: int, msn: int) -> bytes:
     return AETH.pack(syndrome << 24 | msn & 0xFFFFFF)
 
 
-def icrc(ip_and_transport: bytes) -> bytes:
-    """Return the 4 bytes of the invariant CRC of a RoCEv2 packet from its IP header to the end of its payload.
+def icrc(packet: bytes) -> bytes:
+    """Return the 4 bytes of the invariant CRC of a packet from its IP header or GRH to the end of its payload.
 
     Fields that routers may change count as ones: type of service, TTL, IP and UDP checksums, and the congestion byte.
     """
-    masked = bytearray(ip_and_transport)
+    masked = bytearray(packet)
     if masked[0] >> 4 == 4:
         header = (masked[0] & 0x0F) * 4
         masked[1] = masked[8] = 0xFF
@@ -100,9 +110,16 @@ def icrc(ip_and_transport: bytes) -> bytes:
         masked[0] |= 0x0F
         masked[1:4] = b"\xff\xff\xff"
         masked[7] = 0xFF
-    masked[header + 6 : header + 8] = b"\xff\xff"
-    masked[header + 12] = 0xFF
+    if masked[0] >> 4 == 4 or masked[6] == socket.IPPROTO_UDP:
+        masked[header + 6 : header + 8] = b"\xff\xff"
+        header += 8
+    masked[header + 4] = 0xFF
     return struct.pack("<I", zlib.crc32(bytes(masked), zlib.crc32(b"\xff" * 8)))
+
+
+def icrc_holds(packet: bytes) -> bool:
+    """Whether *packet*, from its IP header or GRH to the ICRC and no further, was not altered on its way."""
+    return icrc(packet[:-4]) == packet[-4:]
 
 
 def packet(source: str, target: str, bth: Bth, rest: bytes = b"", source_port: int = 49152, tos: int = 0, ttl: int = 64) -> bytes:
@@ -142,9 +159,10 @@ def frame(target_mac: bytes, source_mac: bytes, ip_packet: bytes, vlan: int | No
 
 
 def frame_v1(target_mac: bytes, source_mac: bytes, bth: Bth, rest: bytes = b"", vlan: int | None = None, traffic_class: int = 0) -> bytes:
-    """Return a RoCE v1 frame: GRH, BTH, *rest*, and an ICRC field of zeros."""
-    body = bth.pack() + rest + bytes(4)
-    grh = struct.pack("!IHBB", 6 << 28 | traffic_class << 20, len(body), 0x1B, 1) + bytes(32)
+    """Return a RoCE v1 frame between GIDs of zeros: GRH, BTH, *rest* and ICRC."""
+    body = bth.pack() + rest
+    grh = struct.pack("!IHBB", 6 << 28 | traffic_class << 20, len(body) + 4, 0x1B, 1) + bytes(32)
+    body += icrc(grh + body)
     tag = struct.pack("!HH", 0x8100, vlan) if vlan is not None else b""
     return target_mac + source_mac + tag + b"\x89\x15" + grh + body
 
