@@ -56,7 +56,7 @@ molecule: $(VENV) $(TOOLS) ## the roles, on hosts of the lab
 	molecule -c molecule/base.yml test --all
 
 integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
-	$(PYTHON) -m pytest -q tests/integration
+	$(PYTHON) -m pytest -q $(wildcard tests/integration tests/faults)
 
 demo: $(VENV) ## the whole story on a fleet of this machine; KEEP=1 leaves the fleet up
 	@$(PYTHON) -m tests.demo $(if $(KEEP),--keep)

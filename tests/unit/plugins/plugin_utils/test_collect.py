@@ -280,9 +280,9 @@ def test_a_host_that_is_silent_is_given_up():
 
 
 def test_the_hosts_own_words_come_through():
-    with channel.Stream(["/bin/sh", "-c", "echo Permission denied >&2; exit 255"], timeout=5) as refused:
-        with pytest.raises(channel.ChannelError, match="Permission denied"):
-            refused.ask({"op": "time"})
+    refusal = ["/bin/sh", "-c", "echo Permission denied >&2; exit 255"]
+    with channel.Stream(refusal, timeout=5) as refused, pytest.raises(channel.ChannelError, match="Permission denied"):
+        refused.ask({"op": "time"})
 
 
 def test_escalation_answers_one_prompt_and_keeps_what_follows():

@@ -10,10 +10,9 @@ import struct
 import subprocess
 
 import pytest
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
 
 NS = 1_000_000_000
 FRAME = bytes(range(60))
