@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Walk a capture file as it streams by: is it whole, how many packets, from when to when.
 
-pcap as in draft-ietf-opsawg-pcap, pcapng as in draft-ietf-opsawg-pcapng. Nothing is believed: every length is bounded.
+pcap as in draft-ietf-opsawg-pcap, pcapng as in draft-ietf-opsawg-pcapng, ERF as ibdump may write on InfiniBand. Nothing is believed: every length is bounded.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ _SECTION = b"\x0a\x0d\x0d\x0a"
 _BYTE_ORDER: t.Mapping[bytes, str] = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 1, 2, 3, 6
 _TSRESOL, _TSOFFSET = 9, 14
+
+
+_LINKTYPE_ERF = 197
+_ERF = struct.Struct(">QBBHHH")
+_ERF_ETHERNET = (2, 11, 16, 20)
+_YEAR_2000 = 946_684_800
 
 
 class Summary(t.NamedTuple):
@@ -123,8 +129,13 @@ class Walker:
             return self._pcapng(view)
         if magic in _MODIFIED_MAGIC:
             raise _Unreadable("this is the modified pcap of old Red Hat kernels, which nothing here writes")
+        if magic not in _PCAP_MAGIC and len(view) < _ERF.size:
+            return 0
+        if magic not in _PCAP_MAGIC and _looks_like_erf(view):
+            self._format, self._link_type, self._step = "erf", _LINKTYPE_ERF, self._erf
+            return self._erf(view)
         if magic not in _PCAP_MAGIC:
-            raise _Unreadable(f"it begins with {magic.hex()}, which is neither pcap nor pcapng")
+            raise _Unreadable(f"it begins with {magic.hex()}, which is neither pcap, pcapng nor ERF")
         if len(view) < 24:
             return 0
         self._format = "pcap"
@@ -142,7 +153,7 @@ class Walker:
         while at + 16 <= size:
             seconds, fraction, length, original = unpack(view, at)
             if length > MAX_RECORD:
-                problem = f"a record of {length} bytes (at {at} further on)"
+                problem = f"a record of {length} bytes"
                 break
             if at + 16 + length > size:
                 break
@@ -162,9 +173,23 @@ class Walker:
         self._wire += wire
         self._disorder += disorder
         self._first, self._last, self._previous = first, last, previous
-        if problem:
+        if problem and not at:
             raise _Unreadable(problem)
         return at
+
+    def _erf(self, view: memoryview) -> int:
+        """Use up one record; 0 when it is not all there yet."""
+        if len(view) < _ERF.size:
+            return 0
+        kind, _flags, length, _lost, original = _ERF.unpack_from(view)[1:]
+        if length < _ERF.size:
+            raise _Unreadable(f"a record of {length} bytes")
+        if length > len(view):
+            return 0
+        ticks = int.from_bytes(view[:8], "little")
+        header = _ERF.size + _erf_extensions(view[:length], kind) + (2 if kind & 0x7F in _ERF_ETHERNET else 0)
+        self._count(_Clock(_NS, 1 << 32, 0), ticks, min(original, max(0, length - header)), original, MAX_RECORD)
+        return length
 
     def _pcapng(self, view: memoryview) -> int:
         """Use up one block; 0 when it is not all there yet."""
@@ -246,3 +271,18 @@ def _options(view: memoryview, order: str) -> t.Iterator[tuple[int, bytes]]:
             return
         yield code, bytes(view[at + 4 : at + 4 + length])
         at += 4 + (length + 3) // 4 * 4
+
+
+def _looks_like_erf(view: memoryview) -> bool:
+    """ERF has no magic: take it for one when its first record is of a known type, of some length, and of this century."""
+    kind, length = view[8] & 0x7F, int.from_bytes(view[10:12], "big")
+    return 1 <= kind <= 48 and length >= _ERF.size and int.from_bytes(view[4:8], "little") >= _YEAR_2000
+
+
+def _erf_extensions(record: memoryview, kind: int) -> int:
+    """Return the bytes of the extension headers, each of which says in its first bit whether another follows."""
+    size = 0
+    while kind & 0x80 and _ERF.size + size + 8 <= len(record):
+        kind = record[_ERF.size + size]
+        size += 8
+    return size

@@ -39,6 +39,17 @@ def pcapng(times_ns, order="<", resolution=9):
     return out
 
 
+def erf(times_ns, extensions=0):
+    """Ethernet records with two bytes in front of the frame, and *extensions* headers that announce each other."""
+    out = b""
+    more = b"".join((b"\x80" if number + 1 < extensions else b"\x00") + bytes(7) for number in range(extensions))
+    for now in times_ns:
+        ticks = (now << 32) // NS + 1
+        kind = 2 | (0x80 if extensions else 0)
+        out += struct.pack("<Q", ticks) + struct.pack(">BBHHH", kind, 4, 16 + len(more) + 2 + 60, 0, 100) + more + bytes(2) + FRAME
+    return out
+
+
 def walk(data, t0=None, t1=None, step=None):
     walker = Walker(t0, t1)
     for at in range(0, len(data), step or max(1, len(data))):
@@ -92,7 +103,10 @@ def test_nothing_crashes_it(noise, start, cut):
     walk(start[:cut] + noise + start)
 
 
-@given(st.sampled_from([pcap(TIMES), pcapng(TIMES), pcap(TIMES, ">")[:-7], pcapng(TIMES)[:-9]]), st.integers(1, 200))
+TOO_LONG = pcap(TIMES) + struct.pack("<IIII", 1, 1, 1 << 30, 1 << 30) + bytes(100)
+
+
+@given(st.sampled_from([pcap(TIMES), pcapng(TIMES), pcap(TIMES, ">")[:-7], pcapng(TIMES)[:-9], TOO_LONG]), st.integers(1, 200))
 @settings(max_examples=200, deadline=None)
 def test_the_pieces_do_not_matter(data, step):
     assert walk(data, step=step) == walk(data)
@@ -102,9 +116,34 @@ def test_the_pieces_do_not_matter(data, step):
 @pytest.mark.skipif(not shutil.which("editcap") or not shutil.which("capinfos"), reason="wireshark-common is not installed")
 @pytest.mark.parametrize("kind", ["pcap", "nsecpcap", "pcapng"])
 def test_against_wireshark(tmp_path, kind):
-    (tmp_path / "in.pcap").write_bytes(pcap([TIMES[0] + n * 1000 for n in range(500)]))
+    since = 1_795_428_900 * NS + 5000
+    (tmp_path / "in.pcap").write_bytes(pcap([since + n * 1000 for n in range(500)]))
     subprocess.run(["editcap", "-F", kind, tmp_path / "in.pcap", tmp_path / "out"], check=True)
     said = subprocess.run(["capinfos", "-TMrc", tmp_path / "out"], capture_output=True, text=True, check=True).stdout
     found = walk((tmp_path / "out").read_bytes(), step=1000)
     assert found.packets == int(said.split()[-1]) == 500
-    assert (found.status, found.first_ns) == ("ok", TIMES[0])
+    assert (found.status, found.format) == ("ok", kind.replace("nsec", ""))
+    assert abs(found.first_ns - since) <= 1
+    assert (found.bytes_captured, found.bytes_wire) == (500 * 60, 500 * 100)
+
+
+SINCE = 1_795_428_900 * NS
+
+
+@pytest.mark.parametrize("extensions", [0, 1, 3])
+def test_erf(extensions):
+    data = erf([SINCE, SINCE + 7000, SINCE + 5000], extensions)
+    found = walk(data)
+    assert (found.format, found.link_type, found.packets, found.status) == ("erf", 197, 3, "ok")
+    assert (found.first_ns, found.last_ns, found.out_of_order) == (SINCE, SINCE + 7000, 1)
+    assert (found.bytes_captured, found.bytes_wire) == (180, 300)
+    assert walk(data, step=1) == found
+    assert (walk(data[:-1]).status, walk(data[:-1]).packets) == ("truncated", 2)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not shutil.which("capinfos"), reason="wireshark-common is not installed")
+def test_erf_against_wireshark(tmp_path):
+    (tmp_path / "in.erf").write_bytes(erf([SINCE + n * 1000 for n in range(50)], 2))
+    said = subprocess.run(["capinfos", "-TMrtcd", tmp_path / "in.erf"], capture_output=True, text=True, check=True).stdout
+    assert said.split("\t")[1:3] == ["erf", "50"] and int(said.split("\t")[-1]) == 50 * 100
