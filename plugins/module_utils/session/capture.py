@@ -54,7 +54,7 @@ class Capture:
         """Start the engine; what prevents it becomes the vantage's error."""
         try:
             with open(self.log, "ab", opener=_private) as log:
-                self.process = subprocess.Popen(
+                self.process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                     self.argv,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

@@ -93,7 +93,9 @@ def _start_detached(session: Session, folder: Folder) -> str:
     argv = [*(["taskset", "-c", cpus] if cpus else []), *command(folder, "run"), "guarded"]
     descriptor = os.open(folder.file("supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "ab") as log:
-        subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True)
+        subprocess.Popen(  # pylint: disable=ansible-bad-function
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
+        )
     return " ".join(argv)
 
 

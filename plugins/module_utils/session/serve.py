@@ -201,7 +201,7 @@ def _gzip(raw: Hashed) -> Iterator[bytes]:
 
 def _zstd_pipe(raw: Hashed) -> Iterator[bytes]:
     command = [str(_zstd()), "-1", "-T0", "-q", "-c"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as packer:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as packer:  # pylint: disable=ansible-bad-function
         stdin, stdout = t.cast("t.BinaryIO", packer.stdin), t.cast("t.BinaryIO", packer.stdout)
         feeder = threading.Thread(target=_feed, args=(raw, stdin), daemon=True)
         feeder.start()

@@ -122,7 +122,10 @@ class Supervisor:
             time.sleep(max(0.0, min(TICK_S, self.time_left)))
 
     def tick(self) -> None:
+        """Watch the engines. A service manager that asks us to end has told them too, so their end is no failure."""
         for capture in self.captures:
+            if self.asked:
+                capture.stop("asked")
             capture.tick()
             capture.prove_listening()
         if time.monotonic() >= self._next_heartbeat:
@@ -233,7 +236,7 @@ class Supervisor:
     def watch_guard(self) -> None:
         """Where no service manager cleans up after us, a second process does; keep one alive."""
         if self.guarded and (self.guard is None or self.guard.poll() is not None):
-            self.guard = subprocess.Popen(
+            self.guard = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 [sys.executable, sys.argv[0], "guard", self.folder.path],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
