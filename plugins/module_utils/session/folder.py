@@ -43,7 +43,10 @@ class Folder:
         return os.path.join(self.path, "vantages", vantage_id, part)
 
     def make(self, host: Host, vantage_ids: Iterable[str]) -> None:
-        """Create the folder and all that is in it, private at every level, with room for the result."""
+        """Create the folder and all that is in it, private at every level, with room for the result.
+
+        What a lost supervisor of this id left would be taken for the next one's word.
+        """
         host.make_private(self.root)
         host.make_private(self.path)
         host.make_private(self.file("vantages"))
@@ -51,6 +54,8 @@ class Folder:
             host.make_private(self.file(f"vantages/{vantage_id}"))
             for part in PARTS:
                 host.make_private(self.part(vantage_id, part))
+        for name in ("heartbeat.json", "stop"):
+            _forget(self.file(name))
         self.reserve()
 
     def read_json(self, name: str) -> t.Any:
