@@ -19,12 +19,12 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, ".cache", "tree"), ROOT]
 
-from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host  # noqa: E402
-from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle  # noqa: E402
-from ansible_collections.wirefleet.capture.plugins.module_utils.session.folder import Folder  # noqa: E402
-from ansible_collections.wirefleet.capture.plugins.module_utils.settings.apply import apply  # noqa: E402
-from ansible_collections.wirefleet.capture.plugins.module_utils.settings.journal import Store  # noqa: E402
-from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Key  # noqa: E402
+from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host
+from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.folder import Folder
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.apply import apply
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.journal import Store
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Key
 
 PROGRAMS = ("ip", "ethtool", "tcpdump", "dumpcap")
 SENDER = """
