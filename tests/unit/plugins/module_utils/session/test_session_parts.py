@@ -179,7 +179,8 @@ def test_bundle_made_from_inside_a_zip_is_the_same(tmp_path: t.Any) -> None:
                     path = os.path.join(folder, file)
                     archive.write(path, prefix + path[len(base) :])
     code = "import sys; from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle; sys.stdout.buffer.write(bundle.build())"
-    made = subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path[:0] = [{str(tmp_path / 'payload.zip')!r}]; {code}"], check=True, capture_output=True)
+    script = f"import sys; sys.path[:0] = [{str(tmp_path / 'payload.zip')!r}]; {code}"
+    made = subprocess.run([sys.executable, "-I", "-c", script], check=True, capture_output=True)
     assert made.stdout == bundle.build()
 
 

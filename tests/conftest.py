@@ -8,7 +8,7 @@ from __future__ import annotations
 import pathlib
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 TREE = ROOT / ".cache" / "tree"
 
 LINK = TREE / "ansible_collections" / "wirefleet" / "capture"
