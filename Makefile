@@ -6,6 +6,8 @@ PYTHON := .venv/bin/python
 VENV := .venv/.stamp $(TREE)
 NEWEST := .cache/newest/.stamp
 TOOLS := .cache/tools/.stamp $(TREE)
+# Programs and their Debian packages: real tools read what we write, and write what we read.
+CAPTURE := tcpdump=tcpdump dumpcap=wireshark-common tshark=tshark zstd=zstd ip=iproute2 ethtool=ethtool ssh=openssh-client
 SCRIPTS := tests/tools/*.sh tests/lab/init/*.sh molecule/lab/*.sh .ci/run
 
 FLEET ?= demo
@@ -26,7 +28,7 @@ test: ## everything below that proves the collection
 	@tests/tools/parts.sh $(PARTS)
 
 unit: $(VENV) $(NEWEST) ## unit tests, on the oldest supported ansible-core and on the newest
-	@tests/tools/need.sh "the unit tests" tcpdump=tcpdump ssh=openssh-client
+	@tests/tools/need.sh "the unit tests" $(CAPTURE)
 	@for python in .venv .cache/newest; do \
 	    [ ! -x $$python/bin/python ] || PYTHONPATH=.cache/tree $$python/bin/python -m pytest -q tests/unit || exit 1; \
 	done
@@ -56,6 +58,7 @@ molecule: $(VENV) $(TOOLS) ## the roles, on hosts of the lab
 	molecule -c molecule/base.yml test --all
 
 integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
+	@tests/tools/need.sh "the integration tests" $(CAPTURE)
 	$(PYTHON) -m pytest -q $(wildcard tests/integration tests/faults)
 
 demo: $(VENV) ## the whole story on a fleet of this machine; KEEP=1 leaves the fleet up

@@ -18,6 +18,8 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 fi
 echo "installing Debian packages for $why:$packages"
 export DEBIAN_FRONTEND=noninteractive
-apt-get -qq update
 # shellcheck disable=SC2086 # one word for each package
-apt-get -qq install -y --no-install-recommends $packages >/dev/null
+if ! said=$(apt-get -qq update 2>&1 && apt-get -qq install -y --no-install-recommends $packages 2>&1); then
+    echo "$said" >&2
+    exit 1
+fi
