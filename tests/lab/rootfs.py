@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
 SUITE = "bookworm"
 PACKAGES = (
     "systemd systemd-sysv openssh-server python3-minimal python3 sudo iproute2 iputils-ping netbase procps kmod "
-    "ethtool tcpdump wireshark-common zstd"
+    "ethtool tcpdump wireshark-common zstd rsync"
 ).split()
 
 #: Units that wait for hardware or fail in a namespace; a test host is up seconds earlier without them.
