@@ -123,8 +123,9 @@ class ActionModule(CampaignAction):
     @staticmethod
     def _places(task_vars: dict[str, t.Any]) -> list[str]:
         bases = [os.getcwd(), os.path.dirname(str(task_vars.get("playbook_dir", ".")))]
-        if task_vars.get("inventory_dir"):
-            bases += [str(task_vars["inventory_dir"]), os.path.dirname(str(task_vars["inventory_dir"]))]
+        inventory = next((task_vars["hostvars"][host].get("inventory_dir") for host in task_vars["groups"]["all"]), None)
+        if inventory:
+            bases += [str(inventory), os.path.dirname(str(inventory))]
         return list(dict.fromkeys(os.path.join(os.path.abspath(base), "campaigns") for base in bases))
 
     def _hosts_of(self, pattern: str, task_vars: dict[str, t.Any]) -> list[str]:

@@ -159,7 +159,7 @@ class Copy:
     def __init__(self, path: str, known: dict[str, t.Any], walker: Walker | None) -> None:
         self._known = known
         self._path = path + codecs.SUFFIX[known["codec"]]
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        evidence.make_private(os.path.dirname(path))
         self._stored = hashlib.sha256()
         self._inspector = Inspector(walker)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)

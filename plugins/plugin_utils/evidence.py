@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import contextlib
 import json
 import os
 import shutil
@@ -22,6 +23,15 @@ WORK = ".work"
 BLOCK = 1 << 20
 
 
+def make_private(folder: str) -> None:
+    """Create *folder* and the parents it lacks, all 0700; os.makedirs gives its mode to the last one only."""
+    if os.path.isdir(folder):
+        return
+    make_private(os.path.dirname(os.path.abspath(folder)))
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+
+
 class Run:
     """One run of a campaign: `<root>/<id>.partial` until it is published as `<root>/<id>`.
 
@@ -35,8 +45,7 @@ class Run:
 
     def create(self, plan: Mapping[str, t.Any]) -> None:
         """Make the private folder and store the plan in it, and what each host has to do in a record of its own."""
-        os.makedirs(os.path.dirname(self.folder), mode=0o700, exist_ok=True)
-        os.makedirs(os.path.join(self.folder, WORK), mode=0o700, exist_ok=True)
+        make_private(os.path.join(self.folder, WORK))
         os.chmod(self.folder, 0o700)
         write_json(self.path("plan.json"), plan)
         for host, session in plan["sessions"].items():

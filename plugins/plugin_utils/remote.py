@@ -27,7 +27,8 @@ if t.TYPE_CHECKING:
     from ansible.plugins.connection import ConnectionBase
 
 ROOT = "/var/lib/wirefleet"
-TIMEOUT_S = 60.0
+#: A host that is silent for so long is given up: with data on the way, and when asked a small question.
+DATA_TIMEOUT_S, ASK_TIMEOUT_S = 60.0, 10.0
 #: AES-GCM moves half as much again as ssh's default cipher on CPUs with AES instructions; the others are the fallback.
 CIPHERS = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr,aes256-ctr"
 
@@ -53,7 +54,7 @@ def can_stream(connection: ConnectionBase) -> bool:
 
 def open_stream(connection: ConnectionBase, serve: Sequence[str], bulk: bool) -> Stream:
     """Start *serve* on the host; *bulk* takes a connection of its own with a fast cipher instead of a shared one."""
-    command, escalation = shlex.join(serve), None
+    command, escalation, timeout = shlex.join(serve), None, DATA_TIMEOUT_S if bulk else ASK_TIMEOUT_S
     become = connection.become
     if become is not None and _changes_user(connection):
         command = become.build_become_command(command, connection._shell)
@@ -63,11 +64,11 @@ def open_stream(connection: ConnectionBase, serve: Sequence[str], bulk: bool) ->
             password=to_bytes(become.get_option("become_pass") or ""),
         )
     if connection.transport == "local":
-        return Stream(["/bin/sh", "-c", command], TIMEOUT_S, escalation)
-    return _open_ssh(connection, f"/bin/sh -c {shlex.quote(command)}", escalation, bulk)
+        return Stream(["/bin/sh", "-c", command], timeout, escalation)
+    return _open_ssh(connection, f"/bin/sh -c {shlex.quote(command)}", escalation, bulk, timeout)
 
 
-def _open_ssh(connection: ConnectionBase, command: str, escalation: Escalation | None, bulk: bool) -> Stream:
+def _open_ssh(connection: ConnectionBase, command: str, escalation: Escalation | None, bulk: bool, timeout: float) -> Stream:
     host = connection.get_option("host") or connection._play_context.remote_addr
     program = connection.get_option("ssh_executable")
     connection.host = host
@@ -76,10 +77,10 @@ def _open_ssh(connection: ConnectionBase, command: str, escalation: Escalation |
     argv[place:place] = ssh_options(argv) if bulk else [b"-T"]
     pipe = getattr(connection, "sshpass_pipe", None)
     if not pipe:
-        return Stream(argv, TIMEOUT_S, escalation)
+        return Stream(argv, timeout, escalation)
     os.write(pipe[1], to_bytes(_password(connection)) + b"\n")
     try:
-        return Stream(argv, TIMEOUT_S, escalation, pass_fds=pipe)
+        return Stream(argv, timeout, escalation, pass_fds=pipe)
     finally:
         for descriptor in pipe:
             os.close(descriptor)

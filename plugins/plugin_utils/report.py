@@ -33,7 +33,7 @@ def publish(
         for planned in session["vantages"]:
             entry = vantage(run, plan, session, planned, records[host], waited.get(host, {}))
             vantages.append(entry)
-            os.makedirs(run.path("vantages", planned["vantage_id"]), mode=0o700, exist_ok=True)
+            evidence.make_private(run.path("vantages", planned["vantage_id"]))
             evidence.write_json(run.path("vantages", planned["vantage_id"], "vantage.json"), entry)
             sums.update({file["path"]: file["sha256_stored"] for file in entry["files"]})
     manifest = campaign(plan, vantages, versions)

@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab fleet as tests use it: Ansible as a user runs it, and a look at the hosts behind Ansible's back."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(sys.executable).parent
+
+
+class Fleet:
+    """One lab instance of its own, up from the first use to the end of the tests."""
+
+    def __init__(self, name: str) -> None:
+        self.lab = f"it-{name}-{os.getpid()}"
+        self.up = subprocess.run(self._verb("up", name), cwd=ROOT, capture_output=True, text=True, check=False)
+        if self.up.returncode:
+            raise RuntimeError(self.up.stderr)
+        self.inventory = subprocess.run(self._verb("inventory"), cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    def _verb(self, verb: str, *words: str) -> list[str]:
+        return [sys.executable, "-m", "tests.lab", verb, "--lab", self.lab, *words]
+
+    def down(self) -> None:
+        subprocess.run(self._verb("down"), cwd=ROOT, capture_output=True, check=False)
+
+    def inside(self, *argv: str, **options: t.Any) -> subprocess.CompletedProcess[str]:
+        """Run a command inside the lab's network."""
+        return subprocess.run(
+            self._verb("exec", "--", "env", f"PATH={BIN}:{os.environ['PATH']}", *argv),
+            cwd=ROOT, capture_output=True, text=True, check=False, **options,
+        )  # fmt: skip
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Start a command inside the lab's network, in a process group of its own."""
+        words = self._verb("exec", "--", "env", f"PATH={BIN}:{os.environ['PATH']}", *argv)
+        return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def playbook_words(self, name: str, *words: str) -> list[str]:
+        return ["ansible-playbook", "-i", self.inventory, f"playbooks/{name}", *words]
+
+    def playbook(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a shipped playbook and return what it printed on stdout."""
+        return self.inside(*self.playbook_words(name, *words))
+
+    def module(self, host: str, name: str, arguments: dict[str, t.Any], check: bool = False, **extra: t.Any) -> dict[str, t.Any]:
+        """Run one module of the collection on *host* and return its result, of a failure too."""
+        with tempfile.TemporaryDirectory() as folder:
+            argv = ["ansible", "-i", self.inventory, host, "-m", f"wirefleet.capture.{name}", "-a", json.dumps(arguments), "-t", folder]
+            argv += ["-e", json.dumps(extra)] if extra else []
+            done = self.inside(*argv, *(["--check", "--diff"] if check else []))
+            result = pathlib.Path(folder) / host
+            if not result.exists():
+                raise RuntimeError(done.stdout + done.stderr)
+            return json.loads(result.read_text())
+
+    def ssh(self, host: str, command: str, check: bool = True) -> str:
+        """Return what *command* prints on *host*, asked over ssh, not through Ansible."""
+        done = subprocess.run(self._verb("ssh", host, command), cwd=ROOT, capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise RuntimeError(f"{host}: {command}: {done.stderr or done.stdout}")
+        return done.stdout.strip()
+
+
+def wait_until(what: t.Callable[[], t.Any], seconds: float, why: str) -> t.Any:
+    """Return the first true answer of *what*; fail with *why* when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s in vain: {why}")
+        time.sleep(0.2)

@@ -1,0 +1,211 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole campaign over ssh, and what becomes of it when things die: nothing may stay changed, nothing may be lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+import yaml
+
+from tests.integration.fleet import wait_until
+
+FEATURES = "ethtool -k eth1 | grep -E 'generic-receive-offload|tcp-segmentation-offload'"
+
+
+@pytest.fixture
+def campaign(tmp_path, pair):
+    """Write a campaign for the fleet's two hosts and return the words that run it; its evidence lies in tmp_path."""
+
+    def write(name="it", **changes):
+        text = {
+            "campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "icmp or (vlan and icmp)"}],
+            "campaign_start": "+8s",
+            "campaign_duration": "4s",
+            "campaign_settings": {"ethtool": {"features": {"tso": False, "gro": True}}},
+            "campaign_limits": {"bytes": "20M", "min_free": "1%"},
+            **changes,
+        }
+        file = pathlib.Path(pair.inventory).parent / "campaigns" / f"{name}.yml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml.safe_dump({key: value for key, value in text.items() if value is not None}))
+        return ["-e", f"campaign={name}", "-e", f"campaign_evidence_root={tmp_path / 'evidence'}"]
+
+    return write
+
+
+def evidence(tmp_path):
+    folders = [path for path in (tmp_path / "evidence").iterdir() if path.suffix != ".partial"]
+    assert len(folders) == 1, folders
+    return folders[0]
+
+
+def manifest(tmp_path):
+    return json.loads((evidence(tmp_path) / "campaign.json").read_text())
+
+
+def ping(fleet, seconds=14):
+    return fleet.start("ssh", *_login(fleet), "root@10.77.0.2", f"ping -q -i 0.1 -w {seconds} 10.78.0.3")
+
+
+def _login(fleet):
+    key = pathlib.Path(fleet.inventory).parent / "id_ed25519"
+    return ["-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+
+
+def settled(fleet, before):
+    """Wait until both hosts show the features they had, and no supervisor or engine is left."""
+    for host in ("node1", "node2"):
+        wait_until(lambda host=host: fleet.ssh(host, FEATURES) == before[host], 30, f"{host} is not as it was")
+        wait_until(lambda host=host: not fleet.ssh(host, "pgrep -f 'tcpdump|supervisor.pyz'", check=False), 30, f"{host} still runs")
+
+
+@pytest.fixture
+def before(pair):
+    return {host: pair.ssh(host, FEATURES) for host in ("node1", "node2")}
+
+
+def test_the_whole_way(pair, campaign, before, tmp_path):
+    traffic = ping(pair)
+    done = pair.playbook("capture_campaign.yml", *campaign())
+    traffic.wait()
+    assert done.returncode == 0, done.stdout
+    found = manifest(tmp_path)
+    assert [vantage["status"] for vantage in found["vantages"]] == ["ok", "ok"]
+    for vantage in found["vantages"]:
+        assert 60 <= vantage["counts"]["in_window"] <= 84, "ten echoes and ten replies a second, for four seconds"
+        assert vantage["drops"]["kernel"] == 0
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=evidence(tmp_path), check=True)
+    for file in evidence(tmp_path).rglob("*"):
+        assert file.stat().st_mode & 0o077 == 0, file
+    settled(pair, before)
+    assert "raw" not in pair.ssh("node1", "find /var/lib/wirefleet -name '*.pcap*'"), "the host's copy goes after verification"
+
+
+def test_check_mode_plans_and_touches_nothing(pair, campaign, before, tmp_path):
+    listing = "find /var/lib/wirefleet 2>/dev/null | sort"
+    state = pair.ssh("node1", listing)
+    done = pair.playbook("capture_campaign.yml", *campaign(), "--check", "--diff")
+    assert done.returncode == 0, done.stdout
+    assert "tx-tcp-segmentation: on -> off" in done.stdout.replace("'", "")
+    assert pair.ssh("node1", listing) == state
+    assert pair.ssh("node1", FEATURES) == before["node1"]
+    assert not (tmp_path / "evidence").exists()
+
+
+def test_an_ordinary_user_with_become(pair, campaign, before, tmp_path):
+    done = pair.playbook("capture_campaign.yml", *campaign(), "-e", "ansible_user=engineer")
+    assert done.returncode == 0, done.stdout
+    assert {vantage["status"] for vantage in manifest(tmp_path)["vantages"]} == {"ok"}
+    settled(pair, before)
+
+
+def test_the_controller_dies_in_mid_window(pair, campaign, before, tmp_path):
+    words = campaign(campaign_duration="5s")
+    controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
+    wait_until(lambda: "capturing" in pair.ssh("node1", "cat /var/lib/wirefleet/*-it-*/heartbeat.json", check=False), 40, "no window")
+    assert pair.ssh("node1", FEATURES) != before["node1"]
+    os.killpg(controller.pid, signal.SIGKILL)
+    settled(pair, before)
+    done = pair.playbook("collect.yml", *words)
+    assert done.returncode == 0, done.stdout
+    assert {vantage["status"] for vantage in manifest(tmp_path)["vantages"]} <= {"ok", "degraded"}
+    again = pair.playbook("collect.yml", *words)
+    assert "collected already" in again.stdout + again.stderr or again.returncode == 0
+
+
+# who is killed, what the vantage is then, why, the play's exit code (a failed vantage fails it, after publishing)
+@pytest.mark.parametrize(
+    "victim, status, reason, code",
+    [("tcpdump", "failed", "engine_died", 2), ("supervisor.pyz run", "degraded", "supervisor_lost", 0)],
+    ids=["engine", "supervisor"],
+)
+def test_a_process_is_killed_on_one_host(pair, campaign, before, tmp_path, victim, status, reason, code):
+    words = campaign(campaign_duration="5s")
+    controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
+    wait_until(lambda: '"capturing"' in pair.ssh("node1", "cat /var/lib/wirefleet/*-it-*/heartbeat.json", check=False), 40, "no window")
+    pair.ssh("node1", f"pkill -KILL -f '{victim}'", check=False)
+    out, _none = controller.communicate(timeout=120)
+    found = {vantage["host"]: vantage for vantage in manifest(tmp_path)["vantages"]}
+    assert {host: vantage["status"] for host, vantage in found.items()} == {"node1": status, "node2": "ok"}, out
+    assert reason in found["node1"]["reasons"]
+    assert controller.returncode == code
+    settled(pair, before)
+
+
+def test_a_device_goes_away_in_mid_window(pair, campaign, before, tmp_path):
+    pair.ssh("node2", "ip link add gone0 type veth peer name gone1 && ip link set gone0 up && ip link set gone1 up")
+    vantages = [{"hosts": "node2", "device": "gone0"}, {"hosts": "node2", "device": "eth1"}]
+    words = campaign(campaign_vantages=vantages, campaign_settings=None, campaign_duration="5s")
+    controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
+    wait_until(lambda: '"capturing"' in pair.ssh("node2", "cat /var/lib/wirefleet/*-it-*/heartbeat.json", check=False), 40, "no window")
+    pair.ssh("node2", "ip link del gone0")
+    out, _none = controller.communicate(timeout=120)
+    found = {vantage["device"]: (vantage["status"], vantage["reasons"]) for vantage in manifest(tmp_path)["vantages"]}
+    assert found["gone0"][0] == "failed" and "device_gone" in found["gone0"][1], out
+    assert found["eth1"][0] == "ok"
+
+
+def test_ssh_is_cut_in_mid_window(pair, campaign, before, tmp_path):
+    words = campaign(campaign_duration="4s")
+    controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
+    wait_until(lambda: '"capturing"' in pair.ssh("node1", "cat /var/lib/wirefleet/*-it-*/heartbeat.json", check=False), 40, "no window")
+    pair.inside("ip", "link", "set", "m-node1", "down")
+    out, _none = controller.communicate(timeout=180)
+    pair.inside("ip", "link", "set", "m-node1", "up")
+    assert controller.returncode != 0, out
+    settled(pair, before)
+    done = pair.playbook("collect.yml", *words)
+    assert done.returncode == 0, done.stdout
+    assert {vantage["host"] for vantage in manifest(tmp_path)["vantages"]} == {"node1", "node2"}
+
+
+def test_two_campaigns_that_want_the_same_setting(pair, campaign, before, tmp_path):
+    first = campaign("first", campaign_duration="12s")
+    controller = pair.start(*pair.playbook_words("capture_campaign.yml", *first))
+    wait_until(lambda: '"capturing"' in pair.ssh("node1", "cat /var/lib/wirefleet/*-first-*/heartbeat.json", check=False), 40, "no window")
+    second = campaign("second", campaign_settings={"ethtool": {"features": {"tso": True}}})
+    done = pair.playbook("capture_campaign.yml", *second)
+    assert done.returncode != 0
+    assert "-first-" in done.stdout + done.stderr, "the refusal names the owner"
+    assert controller.wait(timeout=120) == 0
+    settled(pair, before)
+
+
+# what is wrong, what the campaign says, words that the one sentence has
+BAD = [
+    ("unknown device", {"campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth9"}]}, "eth9"),
+    ("filter does not compile", {"campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "tcp prot 80"}]}, "does not compile"),
+    ("filter begins with -", {"campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "-w /etc/passwd"}]}, "begins with '-'"),
+    ("duration 0", {"campaign_duration": "0s"}, "campaign_duration"),
+    ("T0 in the past", {"campaign_start": "2020-01-01T00:00:00Z"}, "campaign_start"),
+    ("budget larger than the disk", {"campaign_limits": {"bytes": "900T", "min_free": "1%"}}, "free"),
+    ("unknown feature", {"campaign_settings": {"ethtool": {"features": {"grooo": False}}}}, "grooo"),
+    ("private flag the driver lacks", {"campaign_settings": {"ethtool": {"private_flags": {"sniffer": True}}}}, "sniffer"),
+    ("unknown key", {"campaign_duratoin": "5s"}, "campaign_duration"),
+    ("nobody", {"campaign_vantages": [{"hosts": "no_such_group", "device": "eth1"}]}, "no_such_group"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes, words", [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_bad_input_is_refused_before_anything_is_touched(pair, campaign, before, changes, words):
+    state = pair.ssh("node1", "find /var/lib/wirefleet 2>/dev/null | sort")
+    done = pair.playbook("capture_campaign.yml", *campaign(**changes))
+    assert done.returncode != 0
+    assert words in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert pair.ssh("node1", "find /var/lib/wirefleet 2>/dev/null | sort") == state
+    assert {host: pair.ssh(host, FEATURES) for host in before} == before
+
+
+@pytest.mark.parametrize("name", ["../etc", "a/b", "..", "-x"])
+def test_a_campaign_name_that_leads_elsewhere(pair, name, tmp_path):
+    done = pair.playbook("stop.yml", "-e", json.dumps({"campaign": name}), "-e", f"campaign_evidence_root={tmp_path / 'evidence'}")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
