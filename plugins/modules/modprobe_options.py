@@ -35,9 +35,9 @@ options:
   reload:
     description:
       - Unload and load the module when the running values differ.
-      - Refused, with the reason, when the module is in use, when one of its NICs carries the default route or an ssh
-        connection, is in a bond or bridge or has virtual functions, when storage over RDMA may be in use, when a process
-        has an RDMA device open, and with MLNX_OFED.
+      - Refused, with the reason and before anything is written, when the module is in use, when one of its NICs carries
+        the default route or an ssh connection, is in a bond or bridge, carries a VLAN or has virtual functions, when
+        storage over RDMA may be in use, when a process has an RDMA device open, and with MLNX_OFED.
       - For capturing RoCE no reload of mlx5_core is ever needed.
     type: bool
     default: false
@@ -111,29 +111,44 @@ expires_at:
   sample: null
 """
 
+import shlex
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.wirefleet.capture.plugins.module_utils._module import OPTIONS, change_settings, run
 from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Key, Value
-from ansible_collections.wirefleet.capture.plugins.module_utils.settings.modprobe_live import compare, reload_module
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.modprobe_live import compare
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.modprobe_option import ModprobeOption
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.module_reload import refuse_reload, reload_argvs, reload_module
 
 
 def shape(values: dict[Key, Value]) -> dict[str, t.Any]:
     return {key.name: value for key, value in values.items()}
 
 
+def text_of(value: t.Any) -> str:
+    """Return a YAML value as a module parameter is written: true is Y, a list is joined by commas."""
+    if isinstance(value, bool):
+        return "Y" if value else "N"
+    return ",".join(map(text_of, value)) if isinstance(value, list) else str(value)
+
+
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Write the file, compare with the running module, reload if asked for and due."""
-    name, present = module.params["name"], module.params["state"] == "present"
-    wanted = {Key("modprobe_option", name, key): str(value) if present else None for key, value in module.params["options"].items()}
-    result = change_settings(module, wanted, shape)
-    host = Host()
-    live = compare(host, name, result["after"])
-    if live.reload_required and module.params["reload"] and not module.check_mode:
-        result["commands"] = result["commands"] + reload_module(host, name)
-        live, result["changed"] = compare(host, name, result["after"]), True
+    host, name, present = Host(), module.params["name"], module.params["state"] == "present"
+    wanted = {option: text_of(value) if present else None for option, value in module.params["options"].items()}
+    before = ModprobeOption().read(host, name, wanted).values
+    live = compare(host, name, before, wanted)
+    reload = live.reload_required and module.params["reload"]
+    if reload:
+        refuse_reload(host, name)
+    result = change_settings(module, {Key("modprobe_option", name, option): value for option, value in wanted.items()}, shape)
+    if reload:
+        result = {**result, "changed": True, "commands": result["commands"] + list(map(shlex.join, reload_argvs(name)))}
+        if not module.check_mode:
+            reload_module(host, name)
+            live = compare(host, name, wanted, wanted)
     stale_image = live.initramfs_update_required and (result["changed"] or live.reload_required)
     return {
         **result,

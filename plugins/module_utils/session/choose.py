@@ -18,6 +18,17 @@ SOFTWARE = ("rxe", "siw")
 SNIFFING = ("mlx5_core", "mlx4_core", "bnxt_en")
 MIRROR_ONLY = "its driver {driver} cannot show RDMA traffic on the host: mirror the switch port (SPAN or ERSPAN) to a monitor host"
 
+IBDUMP_MLX4 = (
+    "ibdump builds since March 2023 refuse ConnectX-3, and older ones need mlx4_core log_num_mgm_entry_size=-1: "
+    "if the capture fails at once, that is why"
+)
+#: What it takes when the hardware refuses to install the sniffer rule (`Failed to create flow`).
+FLOW_ADVICE: t.Mapping[str, str] = {
+    "mlx4_core": "set log_num_mgm_entry_size=-1 on mlx4_core (module modprobe_options) and reload the driver, so that it steers by device",
+    "mlx5_core": "the firmware cannot share its receive tables with a sniffer: update it, or install ibdump",
+    "bnxt_en": "the firmware has no RoCE mirror, or another capture has it: mirror the switch port (SPAN or ERSPAN) to a monitor host",
+}
+
 Prober = t.Callable[[str], Probe]
 
 
@@ -106,29 +117,31 @@ def _by_flag(device: str, netdev: Netdev) -> Choice:
 
 def _without_probe(facts: Facts, port: Port, found: Probe) -> Choice:
     """Return the way that is left when tcpdump cannot capture on the RDMA device."""
-    if facts.tools.libpcap_rdma is False and facts.tools.container_runtime and port.driver != "bnxt_en":
-        reason = f"{facts.tools.why}, and a container runtime is there"
+    ibdump = bool(facts.tools.ibdump) and (port.link_layer == "InfiniBand" or port.driver == "mlx5_core")
+    container = facts.tools.libpcap_rdma is False and bool(facts.tools.container_runtime) and port.driver != "bnxt_en"
+    if container and not (ibdump and port.link_layer == "InfiniBand"):
+        reason = f"{facts.tools.why}, and {facts.tools.container_runtime} can run a tcpdump that has it"
         return Choice(port.capture_name, "container", port.capture_name, reason)
-    ibdump_fits = port.link_layer == "InfiniBand" or port.driver == "mlx5_core"
-    if facts.tools.ibdump and ibdump_fits and facts.tools.libpcap_rdma is not False:
-        return Choice(port.capture_name, "ibdump", port.capture_name, f"tcpdump cannot capture here ({found.words}), ibdump is installed")
+    if ibdump:
+        reason = f"tcpdump cannot capture here ({found.words}), ibdump is installed"
+        return Choice(port.capture_name, "ibdump", port.capture_name, reason, {}, IBDUMP_MLX4 if port.driver == "mlx4_core" else None)
     raise Refused(f"{port.capture_name}: {_way_out(facts, port, found)}")
 
 
 def _way_out(facts: Facts, port: Port, found: Probe) -> str:
     if facts.tools.tcpdump is None:
-        return "tcpdump is not installed on this host: install it, built with an RDMA-capable libpcap"
+        return "tcpdump is not installed on this host: install it, with a libpcap that has RDMA support"
     if facts.tools.libpcap_rdma is False:
-        return (
-            f"{facts.tools.why}: install a tcpdump whose libpcap has RDMA support, or docker or podman for engine: container"
-        )
-    if port.driver == "mlx4_core":
-        return (
-            f"tcpdump says {found.words!r}: mlx4 needs flow steering by device, set log_num_mgm_entry_size=-1 on mlx4_core "
-            "(module modprobe_options) and reload the driver"
-        )
-    if port.driver == "mlx5_core" and port.link_layer == "Ethernet":
-        return f"tcpdump says {found.words!r}: the firmware cannot share its receive tables, update it or install ibdump"
+        return f"{facts.tools.why}: install a tcpdump whose libpcap has it, or docker or podman for engine: container"
+    return f"tcpdump says {found.words!r}: {_advice(port, found.words)}"
+
+
+def _advice(port: Port, words: str) -> str:
+    """Return what to do about an activation that failed, by libpcap's words for the step that failed."""
+    if "No such device" in words:
+        return "load ib_uverbs and install libibverbs' driver for this card (ibverbs-providers on Debian, libibverbs on RHEL)"
     if port.link_layer == "InfiniBand":
-        return f"tcpdump says {found.words!r}: install ibdump (built with mstflint) for an InfiniBand port"
-    return f"tcpdump says {found.words!r}: mirror the switch port (SPAN or ERSPAN) to a monitor host"
+        return "install ibdump (built with mstflint), which captures InfiniBand ports"
+    if "create flow" not in words:
+        return "capturing on an RDMA device needs root with CAP_NET_RAW, and a port number that the card has"
+    return FLOW_ADVICE[port.driver]

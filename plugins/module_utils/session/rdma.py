@@ -177,14 +177,16 @@ def read_tools(host: Host) -> Tools:
 def read_linkage(host: Host, tcpdump: str) -> tuple[bool | None, str]:
     """Return whether the libpcap that tcpdump loads was built with RDMA, which no version number tells."""
     try:
-        done = host.run(["ldd", tcpdump])
-        pcap = parse_libpcap_path(done.out)
-        inner = host.run(["ldd", pcap]).out if pcap else done.out
+        outer = host.run(["ldd", tcpdump]).out
+        pcap = parse_libpcap_path(outer)
+        inner = host.run(["ldd", pcap]).out if pcap else ""
     except CommandMissing:
         return None, "ldd is not installed, so how libpcap was built is not known"
+    if pcap is None:
+        return None, f"{tcpdump} loads no libpcap (it is static), so how that was built is not known"
     if "libibverbs" in inner:
-        return True, f"{pcap or tcpdump} is linked with libibverbs"
-    return False, f"{pcap or tcpdump} was built without RDMA support (no libibverbs among its libraries)"
+        return True, f"{pcap} is linked with libibverbs"
+    return False, f"{pcap} was built without RDMA support (no libibverbs among its libraries)"
 
 
 def probe(host: Host, capture_name: str) -> Probe:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .model import Kind, Reading, Refused, Value
-from .modprobe_text import MODULE, Option, bad_value, normal, parse_options, parse_parmtype, render_options
+from .modprobe_text import MODULE, Option, bad_value, normal, parse_options, parse_parmtype, parse_passed, render_options
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,12 +25,12 @@ class ModprobeOption(Kind):
     cleared_by_reboot = False
 
     def read(self, host: Host, scope: str, names: Collection[str]) -> Reading:
-        types = parameter_types(host, scope)
         ours = own_path(scope)
         options = [option for option in read_options(host) if option.module == normal(scope)]
         values = {option.parameter: option.value for option in options if option.path == ours}
         others = [option for option in options if option.path != ours]
-        return Reading({**dict.fromkeys(names), **values}, {"types": types, "others": others})
+        types, why = parameter_types(host, scope)
+        return Reading({**dict.fromkeys(names), **values}, {"types": types, "why": why, "others": others})
 
     def resolve(self, scope: str, wanted: Mapping[str, Value], reading: Reading) -> dict[str, Value]:
         for name, value in wanted.items():
@@ -44,32 +44,56 @@ class ModprobeOption(Kind):
 
     def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
         path = own_path(scope)
-        present = {option.parameter: option.value for option in parse_options(host.read(path) or "", path)}
+        before = host.read(path) or ""
+        present = {option.parameter: option.value for option in parse_options(before, path)}
         text = render_options(scope, {**present, **wanted})
+        _store(host, path, text)
         try:
-            if text:
-                host.write(path, text, mode=0o644)
-            else:
-                host.remove(path)
-        except OSError as error:
-            raise Refused(f"{path} could not be written: {error.strerror}; is /etc read-only?") from error
+            _prove(host, scope, wanted)
+        except Refused:
+            _store(host, path, before)
+            raise
+
+
+def _store(host: Host, path: str, text: str) -> None:
+    try:
+        if text:
+            host.write(path, text, mode=0o644)
+        else:
+            host.remove(path)
+    except OSError as error:
+        raise Refused(f"{path} could not be written: {error.strerror}; is /etc read-only?") from error
+
+
+def _prove(host: Host, module: str, wanted: Mapping[str, Value]) -> None:
+    """Ask modprobe itself, since the kernel's command line or another file may still outdo ours; nothing is loaded."""
+    given = {name: value for name, value in wanted.items() if value is not None}
+    passed = parse_passed(host.run(["modprobe", "-n", "--show-depends", module]).out, module) if given else None
+    for name, value in given.items():
+        if passed is not None and passed.get(name) != value:
+            found = passed.get(name, "nothing")
+            raise Refused(
+                f"modprobe would load {module} with {found} for {name} in spite of {own_path(module)}: "
+                f"look for {module}.{name} on the kernel's command line and in modprobe.d"
+            )
 
 
 def own_path(module: str) -> str:
+    """Return the path of our file for *module*; raise Refused for what cannot be a module's name."""
+    if not MODULE.fullmatch(module):
+        raise Refused(f"{module!r} is not the name of a kernel module")
     return f"{FOLDERS[0]}/wirefleet-{normal(module)}.conf"
 
 
-def parameter_types(host: Host, module: str) -> dict[str, str]:
-    """Return {parameter: type} of *module*; raise Refused where it is no module of this kernel."""
-    if not MODULE.fullmatch(module):
-        raise Refused(f"{module!r} is not the name of a kernel module")
+def parameter_types(host: Host, module: str) -> tuple[dict[str, str], str | None]:
+    """Return {parameter: type} of *module*, or {} and why it can have no options: an uninstalled driver leaves its file."""
     shown = host.run(["modinfo", "-F", "parmtype", module])
     if shown.rc:
         release = host.run(["uname", "-r"]).out.strip()
-        raise Refused(f"kernel {release} has no module {module}: check its name, or install the driver for this kernel")
+        return {}, f"kernel {release} has no module {module}: check its name, or install the driver for this kernel"
     if host.run(["modinfo", "-F", "filename", module]).out.strip() == "(builtin)":
-        raise Refused(f"{module} is built into this kernel: modprobe options cannot reach it, use the kernel's command line ({module}.NAME=VALUE)")
-    return parse_parmtype(shown.out)
+        return {}, f"{module} is built into this kernel, where modprobe options do not reach: use its command line ({module}.NAME=VALUE)"
+    return parse_parmtype(shown.out), None
 
 
 def read_options(host: Host) -> list[Option]:
@@ -85,7 +109,9 @@ def read_options(host: Host) -> list[Option]:
 
 
 def _check(module: str, name: str, value: str, reading: Reading) -> None:
-    types = reading.facts["types"]
+    types, missing = reading.facts["types"], reading.facts["why"]
+    if missing:
+        raise Refused(missing)
     if name not in types:
         known = ", ".join(sorted(types)) or "none"
         raise Refused(f"{module} has no parameter {name!r}, and would ignore it with a warning: it has {known}")

@@ -63,7 +63,16 @@ def render_options(module: str, values: t.Mapping[str, str | None]) -> str:
 def parse_parmtype(text: str) -> dict[str, str]:
     """Return {parameter: type} of `modinfo -F parmtype`, whose lines read `name:type`."""
     rows = (line.partition(":") for line in text.splitlines())
-    return {name.strip(): kind.strip() for name, colon, kind in rows if colon and PARAMETER.fullmatch(name.strip())}
+    return {name: kind.strip() for name, colon, kind in rows if colon and PARAMETER.fullmatch(name)}
+
+
+def parse_passed(text: str, module: str) -> dict[str, str] | None:
+    """Return what *module* would be loaded with by the output of `modprobe --show-depends`, None where a command loads it."""
+    for line in reversed(text.splitlines()):
+        words = line.split()
+        if words[:1] == ["insmod"] and normal(words[1].rsplit("/", 1)[-1].partition(".ko")[0]) == normal(module):
+            return {name: value for name, _equals, value in (word.partition("=") for word in words[2:])}
+    return None
 
 
 def bad_value(kind: str, value: str) -> str | None:
