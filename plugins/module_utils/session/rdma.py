@@ -218,9 +218,3 @@ def parse_libpcap_path(text: str) -> str | None:
     """Return the path of libpcap in the output of `ldd`, None for a static tcpdump."""
     found = re.search(r"libpcap\.so\S* => (/\S+)", text)
     return found[1] if found else None
-
-
-def parse_ofed_version(text: str) -> tuple[int, int] | None:
-    """Return (major, minor) of what `ofed_info -s` said: 4.9-5.1.0.0 is 4.9, and 24.10 is later than 5.1."""
-    found = re.search(r"(\d+)\.(\d+)-", text)
-    return (int(found[1]), int(found[2])) if found else None
