@@ -18,9 +18,8 @@ options:
     default: standing
   expires:
     description:
-      - After how long the host puts the changes of this O(campaign) back by itself, for example V(30m) or V(2h).
-        A later call sets the time anew.
+      - After how long the host puts the changes of this O(campaign) back by itself, for example V(30m) or V(2h), or V(forever).
+        A later call that says so sets the time anew. One that does not leaves it as it is, and sets none where there is none.
       - A reboot clears device settings anyway and ends the waiting.
     type: str
-    default: forever
 """

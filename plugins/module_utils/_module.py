@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from .host import CommandMissing, Host
@@ -19,10 +20,12 @@ if t.TYPE_CHECKING:
 
     from ansible.module_utils.basic import AnsibleModule
 
+FOREVER = "forever"
+
 Shape = t.Callable[[dict[Key, Value]], dict[str, t.Any]]
 """Turns {Key: value} into what a module's user reads."""
 
-OPTIONS: dict[str, t.Any] = {"campaign": {"type": "str", "default": STANDING}, "expires": {"type": "str", "default": "forever"}}
+OPTIONS: dict[str, t.Any] = {"campaign": {"type": "str", "default": STANDING}, "expires": {"type": "str"}}
 """The argument spec of the documentation fragment wirefleet.capture.settings."""
 
 
@@ -30,8 +33,10 @@ def run(module: AnsibleModule, work: Callable[[], dict[str, t.Any]]) -> None:
     """Exit with what *work* returns; every refusal becomes one sentence."""
     try:
         result = work()
-    except (Refused, CommandMissing, PermissionError) as error:
+    except (Refused, CommandMissing) as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"the host could not do it: {error}")
     else:
         module.exit_json(**result)
 
@@ -41,22 +46,33 @@ def change_settings(module: AnsibleModule, desired: Mapping[Key, Value], shape: 
 
     Returns the result every state module has: changed, before, after, commands, side_effects and, if asked for, diff.
     """
-    host, campaign = Host(), module.params["campaign"]
-    seconds, store = seconds_of(module.params["expires"]), Store(host, ROOT)
+    host, campaign, expires = Host(), module.params["campaign"], module.params["expires"]
+    seconds, store = seconds_of(expires or FOREVER), Store(host, ROOT)
     if module.check_mode:
         outcome = preview(host, desired)
         refuse_conflicts(store.open_states(), campaign, outcome.after)
-    else:
-        outcome = apply(host, store, Owner(campaign, who="module"), desired)
-    return {**answer(outcome, shape, diff=module._diff), "expires_at": _expiry(module, host, store, campaign, seconds)}
+        return {**answer(outcome, shape, diff=module._diff), "expires_at": None}
+    if os.geteuid() != 0:
+        raise Refused("changing settings needs root on the host: use become")
+    outcome = apply(host, store, Owner(campaign, who="module"), desired)
+    if expires is not None:
+        _expire(host, store, campaign, seconds)
+    state = store.journal(campaign).state()
+    deadline = state.header.get("deadline") if state and not state.closed else None
+    return {**answer(outcome, shape, diff=module._diff), "expires_at": deadline}
 
 
-def _expiry(module: AnsibleModule, host: Host, store: Store, campaign: str, seconds: float | None) -> float | None:
-    """Arm the expiry where there is something to undo; return its deadline in UTC seconds."""
-    if module.check_mode or seconds is None or campaign not in store.open_states():
-        return None
-    path = bundle.write(store.journal(campaign).folder, bundle.build())
-    return arm(host, store, campaign, seconds, path)
+def _expire(host: Host, store: Store, campaign: str, seconds: float | None) -> None:
+    """Set the time after which the host undoes what *campaign* changed, or take it away; nothing changed needs none."""
+    journal = store.journal(campaign)
+    state = journal.state()
+    if state is None or state.closed:
+        return
+    if seconds is not None:
+        arm(host, store, campaign, seconds, bundle.write(journal.folder, bundle.build()))
+        return
+    with store.lock():
+        journal.extend(Owner(campaign, None, "module"))
 
 
 def answer(outcome: Outcome, shape: Shape, diff: bool) -> dict[str, t.Any]:

@@ -29,7 +29,7 @@ class CommandMissing(Exception):
     """The program is not installed on this host."""
 
     def __init__(self, program: str) -> None:
-        super().__init__(f"{program} is not installed on this host")
+        super().__init__(f"{program} is not installed on this host: install it first")
         self.program = program
 
 
@@ -132,7 +132,9 @@ class Host:
         fresh = not os.path.lexists(path)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
-            os.write(descriptor, text.encode())
+            data = text.encode()
+            while data:  # a disk that fills up takes a part first and says so at the next write only
+                data = data[os.write(descriptor, data) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -146,7 +146,7 @@ def main() -> None:
         mutually_exclusive=[("device", "devices")],
         supports_check_mode=True,
     )
-    devices = module.params["devices"] or [module.params["device"]]
+    devices = [module.params["device"]] if module.params["devices"] is None else module.params["devices"]
     run(module, lambda: change_settings(module, desired_settings(devices, module.params), shape))
 
 

@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..host import CommandMissing
-from .journal import STANDING, Owner, State, Store
-from .model import Change, Key, Reading, Refused, Value
+from .journal import STANDING, Held, Owner, State, Store, boot_id_of
+from .model import Change, Gone, Key, Reading, Refused, Value
 from .registry import KINDS
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..host import Host
-    from .journal import Held, Journal
+    from .journal import Journal
     from .model import Kind
 
 Group = tuple[str, str]
@@ -55,6 +56,21 @@ class Plan(t.NamedTuple):
     commands: list[str]
 
 
+class Reached(t.NamedTuple):
+    """The values after writing, the commands that ran, and the last refusal where values still differ."""
+
+    values: dict[Key, Value]
+    commands: list[str]
+    error: Refused | None
+
+
+class Seen(t.NamedTuple):
+    """What could be read of some keys, and why the rest could not."""
+
+    values: dict[Key, Value]
+    errors: dict[Group, Exception]
+
+
 def preview(host: Host, desired: Mapping[Key, Value]) -> Outcome:
     """Return what apply() would do. Reads only; raises Refused in the same cases, before anything is touched."""
     plan = make_plan(desired, read_groups(host, touched(desired)))
@@ -70,17 +86,19 @@ def apply(host: Host, store: Store, owner: Owner, desired: Mapping[Key, Value]) 
     """
     with store.lock():
         plan = make_plan(desired, read_groups(host, touched(desired)))
-        refuse_conflicts(store.open_states(), owner.campaign, plan.targets)
+        states = store.open_states()
+        refuse_conflicts(states, owner.campaign, plan.targets)
         before = {key: plan.snapshot.get(key) for key in plan.targets}
         if not plan.changes and owner.campaign.startswith(STANDING):
             return Outcome(before, before, [], [], [])
         journal = store.journal(owner.campaign)
-        journal.extend(owner)
-        known = t.cast("State", journal.state())
-        after = _change(host, journal, known.intents + 1, plan) if plan.changes else plan.snapshot
+        known = _settled(host, journal, owner)
+        reached = Reached(plan.snapshot, [], None)
+        if plan.changes:
+            reached = _change(host, journal, known.intents + 1, plan, relied_values(states.values(), plan))
         journal.lease({key: value for key, value in plan.targets.items() if known.leases.get(key) != value})
-        effects = [change for change in differences(plan.snapshot, after) if change.key not in plan.targets]
-        return Outcome(before, {key: after.get(key) for key in plan.targets}, plan.changes, effects, plan.commands)
+        after = {key: reached.values.get(key) for key in plan.targets}
+        return Outcome(before, after, plan.changes, side_effects(plan, reached.values), reached.commands)
 
 
 def restore(host: Host, store: Store, campaign: str) -> list[Restored]:
@@ -94,14 +112,14 @@ def restore(host: Host, store: Store, campaign: str) -> list[Restored]:
         state = journal.state()
         if state is None or state.closed:
             return []
-        others = {name: other for name, other in store.open_states().items() if name != campaign}
-        results = [_restore_key(host, store, others, key, held) for key, held in _to_put_back(host, state)]
-        results = _again(host, results)
-        for result in results:
-            journal.restored(*result)
-        if all(result.outcome != "failed" for result in results):
-            journal.close()
-        return results
+        others = {name: other for name, other in store.open_states(readable_only=True).items() if name != campaign}
+        boot = boot_id_of(host)
+        held = dict(reversed(list(_held(host, state, boot).items())))
+        seen = look(host, held)
+        results = {key: _hand_over(store, others, key, entry, judge(key, entry, seen, boot)) for key, entry in held.items()}
+        results.update(_put_back(host, results))
+        _conclude(journal, list(results.values()))
+        return list(results.values())
 
 
 def touched(keys: Iterable[Key]) -> Groups:
@@ -176,21 +194,52 @@ def refuse_conflicts(others: Mapping[str, State], campaign: str, targets: Mappin
                 )
 
 
-def _change(host: Host, journal: Journal, number: int, plan: Plan) -> dict[Key, Value]:
+def relied_values(states: Iterable[State], plan: Plan) -> dict[Key, Value]:
+    """Return what open campaigns asked for beside the targets of *plan* and still have: its changes must not move that. Pure."""
+    leased = [item for state in states for item in state.leases.items()]
+    return {key: value for key, value in leased if key in plan.snapshot and plan.snapshot[key] == value and key not in plan.targets}
+
+
+def side_effects(plan: Plan, after: Mapping[Key, Value]) -> list[Change]:
+    return [change for change in differences(plan.snapshot, after) if change.key not in plan.targets]
+
+
+def _settled(host: Host, journal: Journal, owner: Owner) -> State:
+    """Return the state of the opened journal, after noting in it what a crash in an earlier change left unsaid."""
+    state = journal.open(owner)
+    if not state.unfinished:
+        return state
+    now = look(host, _still_ours(state, boot_id_of(host))).values
+    journal.done(state.intents, {key: now[key] for key, held in state.held.items() if not held.sure and key in now}, state.unsaid(now))
+    return t.cast("State", journal.state())
+
+
+def _still_ours(state: State, boot: str) -> list[Key]:
+    """Return the keys of the unfinished change, without those whose values a reboot has set anew since."""
+    return [key for key in state.unfinished if not _cleared(key, state.boot, boot)]
+
+
+def _cleared(key: Key, changed_under: str | None, boot: str) -> bool:
+    kind = KINDS.get(key.kind)
+    return changed_under not in (None, "", boot) and kind is not None and kind.cleared_by_reboot
+
+
+def _change(host: Host, journal: Journal, number: int, plan: Plan, relied: Mapping[Key, Value]) -> Reached:
     """Journal, change, read back; on failure put back what this call changed and raise."""
-    journal.intent(number, plan.changes, plan.snapshot)
     groups = touched(plan.targets)
     try:
-        _until_done(host, plan.changes)
-        after = values_of(read_groups(host, groups))
-        _verify(plan.changes, after)
+        journal.intent(number, plan.changes, plan.snapshot)
+        reached = _reach(host, {**plan.targets, **relied}, groups)
+        _refuse_unreached(plan.targets, relied, reached)
+        journal.done(number, {change.key: reached.values.get(change.key) for change in plan.changes}, side_effects(plan, reached.values))
     except (Refused, CommandMissing) as failure:
-        journal.undone(number, _undo(host, plan, groups))
-        _close_if_empty(journal)
-        raise Refused(str(failure)) from failure
-    effects = [change for change in differences(plan.snapshot, after) if change.key not in plan.targets]
-    journal.done(number, {change.key: after.get(change.key) for change in plan.changes}, effects)
-    return after
+        left = _undo(host, plan, groups)
+        with contextlib.suppress(Refused):
+            journal.undone(number, left)
+            _close_if_empty(journal)
+        now = f"but {', '.join(map(str, sorted(left)))} could not be put back" if left else "nothing stays changed"
+        raise Refused(f"{failure}; {now}") from failure
+    return reached
 
 
 def _close_if_empty(journal: Journal) -> None:
@@ -199,22 +248,35 @@ def _close_if_empty(journal: Journal) -> None:
         journal.close()
 
 
-def _until_done(host: Host, changes: Iterable[Change]) -> None:
-    """Write batch after batch; what is refused is tried again after the others, until a round makes no progress."""
-    waiting = batches(changes)
-    while waiting:
-        refused = [(item, error) for item in waiting for error in [_attempt(host, *item)] if error is not None]
-        if len(refused) == len(waiting):
-            raise refused[0][1]
-        waiting = [item for item, _error in refused]
+def _reach(host: Host, wanted: Mapping[Key, Value], groups: Groups) -> Reached:
+    """Write what differs from *wanted*, in its order, and read *groups* again, until all is reached or a round gets no nearer.
+
+    A later write may move an earlier value (a ring change clears `sniffer`), or make possible what was refused (LRO and
+    rx_striding_rq depend on each other).
+    """
+    values = values_of(read_groups(host, groups))
+    commands: list[str] = []
+    error: Refused | None = None
+    for _round in range(len(groups) + 2):
+        waiting = [Change(key, values.get(key), value) for key, value in wanted.items() if values.get(key) != value]
+        if not waiting:
+            return Reached(values, commands, None)
+        error = None
+        for group, batch in batches(waiting):
+            commands += _commands(group, batch)
+            error = _attempt(host, group, batch) or error
+        before, values = values, values_of(read_groups(host, groups))
+        if values == before:
+            break
+    return Reached(values, commands, error)
 
 
 def _attempt(host: Host, group: Group, changes: list[Change]) -> Refused | None:
-    kind, scope = KINDS[group[0]], group[1]
+    """Write one batch and return why it was refused, None where it was not."""
     try:
-        kind.write(host, scope, _wanted(changes), _current(changes))
-    except Refused as error:
-        return error
+        KINDS[group[0]].write(host, group[1], _wanted(changes), _current(changes))
+    except (Refused, CommandMissing, OSError) as error:
+        return error if isinstance(error, Refused) else Refused(str(error))
     return None
 
 
@@ -230,68 +292,118 @@ def _current(changes: Iterable[Change]) -> dict[str, Value]:
     return {change.key.name: change.before for change in changes}
 
 
-def _verify(changes: Iterable[Change], after: Mapping[Key, Value]) -> None:
-    for change in changes:
-        if after.get(change.key) != change.after:
-            raise Refused(
-                f"{change.key} was set to {_show(change.after)}, but reads {_show(after.get(change.key))} afterwards: "
-                "the driver or kernel did not take it"
-            )
+def _refuse_unreached(targets: Mapping[Key, Value], relied: Mapping[Key, Value], reached: Reached) -> None:
+    why = str(reached.error or "the driver or kernel rounded or ignored it")
+    for key, value in targets.items():
+        if reached.values.get(key) != value:
+            raise Refused(f"{key} was set to {_show(value)}, but reads {_show(reached.values.get(key))} afterwards ({why})")
+    for key, value in relied.items():
+        if reached.values.get(key) != value:
+            raise Refused(f"{key} does not stay {_show(value)} with these changes, and an open campaign relies on it ({why})")
 
 
 def _undo(host: Host, plan: Plan, groups: Groups) -> set[Key]:
     """Go back to the snapshot after a failure; return the keys that could not be put back."""
-    now = values_of(read_groups(host, groups))
-    back = [Change(change.key, change.after, change.before) for change in reversed(differences(plan.snapshot, now))]
     try:
-        _until_done(host, back)
+        now = _reach(host, dict(reversed(list(plan.snapshot.items()))), groups).values
     except (Refused, CommandMissing):
-        now = values_of(read_groups(host, groups))
-        return {change.key for change in differences(plan.snapshot, now)}
-    return set()
+        return {change.key for change in plan.changes}
+    return {change.key for change in differences(plan.snapshot, now)}
 
 
-def _to_put_back(host: Host, state: State) -> list[tuple[Key, Held]]:
-    """Return what *state* holds, last first, with what a crash in the middle of a change moved beside it."""
-    return list(reversed(list(state.with_unfinished(lambda key: _now(host, key)).held.items())))
+def look(host: Host, keys: Iterable[Key]) -> Seen:
+    """Read *keys*, whatever of them there still is."""
+    seen = Seen({}, {})
+    names: Groups = {}
+    for key in keys:
+        names.setdefault((key.kind, key.scope), []).append(key.name)
+    for group in names:
+        try:
+            reading = kind_of(Key(*group, "")).read(host, group[1], names[group])
+            seen.values.update(values_of({group: reading}))
+        except (Refused, CommandMissing) as error:
+            seen.errors[group] = error
+    return seen
 
 
-def _now(host: Host, key: Key) -> Value:
-    return KINDS[key.kind].read(host, key.scope, [key.name]).values.get(key.name)
+def _held(host: Host, state: State, boot: str) -> dict[Key, Held]:
+    """Return what *state* holds, with what a crash in the middle of a change moved beside it."""
+    now = look(host, _still_ours(state, boot)).values
+    unsaid = {change.key: Held(change.before, change.after, False, state.boot) for change in state.unsaid(now)}
+    return {**state.held, **unsaid}
 
 
-def _restore_key(host: Host, store: Store, others: Mapping[str, State], key: Key, held: Held) -> Restored:
-    """Decide by the present value what to do about one key, and do it."""
-    for name, other in others.items():
-        if key in other.relied_on():
-            store.journal(name).inherit(key, held.before, held.after)
-            return Restored(key, "handed_over", held.before, held.after, f"the open campaign {name} relies on it")
-    try:
-        found = _now(host, key)
-    except (Refused, CommandMissing) as error:
-        return Restored(key, "gone", held.before, None, str(error))
+def judge(key: Key, held: Held, seen: Seen, boot: str) -> Restored:
+    """Return what has to become of *key*: `restored` is still to be done, everything else is. Pure."""
+    error = seen.errors.get((key.kind, key.scope))
+    if error is not None:
+        return _unreadable(key, held.before, error)
+    found = seen.values.get(key)
     if found == held.before:
         return Restored(key, "already", held.before, found)
+    if _cleared(key, held.boot, boot):
+        reason = f"the host was rebooted since, which ended the change; {_show(found)} is what it came up with"
+        return Restored(key, "already", held.before, found, reason)
     if held.sure and found != held.after:
         reason = f"was {_show(held.after)} when the campaign left it, somebody set it to {_show(found)}: left alone"
         return Restored(key, "drift", held.before, found, reason)
-    return _put_back(host, key, held.before, found)
+    return Restored(key, "restored", held.before, found)
 
 
-def _put_back(host: Host, key: Key, wanted: Value, found: Value) -> Restored:
-    error = _attempt(host, (key.kind, key.scope), [Change(key, found, wanted)])
-    now = _now(host, key)
-    if now == wanted:
-        return Restored(key, "restored", wanted, now)
-    return Restored(key, "failed", wanted, now, str(error) if error else f"still reads {_show(now)}")
+def _unreadable(key: Key, wanted: Value, error: Exception) -> Restored:
+    return Restored(key, "gone" if isinstance(error, Gone) else "failed", wanted, None, str(error))
 
 
-def _again(host: Host, results: list[Restored]) -> list[Restored]:
-    """Try what failed once more after the rest: a dependency may stand the other way round now."""
-    return [
-        _put_back(host, result.key, result.wanted, result.found) if result.outcome == "failed" else result
-        for result in results
-    ]
+def _hand_over(store: Store, others: Mapping[str, State], key: Key, held: Held, result: Restored) -> Restored:
+    """Leave the key to another open campaign where that relies on its present value, whoever set it."""
+    if result.outcome not in ("restored", "drift"):
+        return result
+    for name, other in others.items():
+        if key in other.relied_on() and other.relied_on()[key] == result.found:
+            try:
+                store.journal(name).inherit(key, held.before, held.after)
+            except Refused as error:
+                return result._replace(outcome="failed", reason=str(error))
+            return result._replace(outcome="handed_over", reason=f"the open campaign {name} relies on it")
+    return result
+
+
+def _put_back(host: Host, results: Mapping[Key, Restored]) -> dict[Key, Restored]:
+    """Carry out what *results* says is to be restored, scope by scope, and return how that went."""
+    ours = {key: result for key, result in results.items() if result.outcome == "restored"}
+    found: dict[Key, Restored] = {}
+    for scope in dict.fromkeys(key.scope for key in ours):
+        mine = {key: result for key, result in ours.items() if key.scope == scope}
+        try:
+            found.update(_put_back_scope(host, mine))
+        except (Refused, CommandMissing) as error:
+            found.update({key: _unreadable(key, result.wanted, error) for key, result in mine.items()})
+    return found
+
+
+def _put_back_scope(host: Host, mine: Mapping[Key, Restored]) -> dict[Key, Restored]:
+    """Write the values of one scope; what that moves beside them (a ring change clears `sniffer`) is set again."""
+    groups = touched(mine)
+    present = values_of(read_groups(host, groups))
+    wanted = {key: result.wanted for key, result in mine.items()}
+    reached = _reach(host, {**wanted, **{key: value for key, value in present.items() if key not in wanted}}, groups)
+    return {key: _result(result, reached) for key, result in mine.items()}
+
+
+def _result(result: Restored, reached: Reached) -> Restored:
+    found = reached.values.get(result.key)
+    if found == result.wanted:
+        return result._replace(found=found)
+    return result._replace(outcome="failed", found=found, reason=str(reached.error or f"still reads {_show(found)}"))
+
+
+def _conclude(journal: Journal, results: list[Restored]) -> None:
+    """Note what became of each key. A full disk must not hide that it was done: the next restore finds all in place."""
+    with contextlib.suppress(Refused):
+        for result in results:
+            journal.restored(*result)
+        if all(result.outcome != "failed" for result in results):
+            journal.close()
 
 
 def _show(value: Value) -> str:

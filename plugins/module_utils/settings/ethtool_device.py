@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .ethtool_text import unsupported
-from .model import Refused
+from .model import Gone, Refused
 
 if t.TYPE_CHECKING:
     from ..host import Host
@@ -17,12 +17,12 @@ if t.TYPE_CHECKING:
 def ask(host: Host, option: str, device: str) -> str | None:
     """Return what `ethtool OPTION DEVICE` prints, None where the driver has no such thing.
 
-    Raises Refused for a device that does not exist and for any other error, in ethtool's words.
+    Raises Gone for a device that does not exist and Refused for any other error, in ethtool's words.
     """
     devices = device_names(host.read("/proc/net/dev") or "")
     if device not in devices:
         known = ", ".join(name for name in devices if name != "lo")
-        raise Refused(f"there is no network device {device!r} on this host: it has {known or 'none but lo'}")
+        raise Gone(f"there is no network device {device!r} on this host: it has {known or 'none but lo'}")
     done = host.run(["ethtool", option, device])
     if done.rc == 0:
         return done.out

@@ -15,7 +15,11 @@ from .model import Kind, Reading, Refused, Value
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from ..host import Host, Result
+    from ..host import Host
+    from .ethtool_text import Feature
+
+#: Features that once existed: what a user who still names them has to know.
+REMOVED: t.Mapping[str, str] = {"ufo": "UDP fragmentation offload was removed from Linux 4.14, leave it out"}
 
 
 class EthtoolFeature(Kind):
@@ -26,26 +30,57 @@ class EthtoolFeature(Kind):
     disturbs = ("ethtool_private_flag",)
 
     def read(self, host: Host, scope: str, names: Collection[str]) -> Reading:
-        features = parse_features(ask(host, "-k", scope) or "")
+        features = _features(host, scope)
         fixed = {name for name, feature in features.items() if feature.fixed}
         return Reading({name: feature.active for name, feature in features.items()}, {"fixed": fixed})
 
     def resolve(self, scope: str, wanted: Mapping[str, Value], reading: Reading) -> dict[str, Value]:
         targets: dict[str, Value] = {}
         for name, value in wanted.items():
-            targets.update(_members(scope, name, value, reading))
+            for member in _members(scope, name, value, reading):
+                if targets.setdefault(member, value) != value:
+                    raise Refused(f"{scope}: {member} is wanted both on and off, once by the name {name}: leave one of them out")
         return targets
 
     def argvs(self, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> list[list[str]]:
-        words = [word for name, value in wanted.items() for word in (name, "on" if value else "off")]
+        words = [word for name, value in wanted.items() for word in (name, _word(value))]
         return [["ethtool", "-K", scope, *words]]
 
-    def accepted(self, done: Result) -> bool:
-        """ethtool exits 0 or 1 with "Actual changes" when only some bits moved: reading back names those that did not."""
-        return done.rc == 0 or "Actual changes" in done.out
+    def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
+        """Let reading back decide, since ethtool exits with 0 or 1 where only some bits moved.
+
+        A wish that did not take stays noted in the kernel as `[requested on]`, to come true when another feature changes
+        some day; it is withdrawn.
+        """
+        before = _features(host, scope)
+        done = host.run(self.argvs(scope, wanted, current)[0])
+        after = _features(host, scope)
+        stuck = [name for name in wanted if name not in after or after[name].active != wanted[name]]
+        noted = [name for name in stuck if name in before and name in after]
+        asked = {name: before[name].requested for name in noted if after[name].requested != before[name].requested}
+        if asked:
+            host.run(self.argvs(scope, asked, {})[0])
+        if stuck:
+            raise Refused(f"{done.command}: {_why(done.message, stuck, after)}")
 
 
-def _members(device: str, name: str, value: bool, reading: Reading) -> dict[str, bool]:
+def _features(host: Host, device: str) -> dict[str, Feature]:
+    return parse_features(ask(host, "-k", device) or "")
+
+
+def _word(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def _why(message: str, stuck: list[str], after: Mapping[str, Feature]) -> str:
+    """Return why *stuck* did not move: the driver refused, or waits for a feature that it depends on."""
+    waiting = [name for name in stuck if name in after and after[name].requested != after[name].active]
+    if waiting:
+        return f"{', '.join(waiting)} depends on something that is not so now, such as another feature or a private flag"
+    return message
+
+
+def _members(device: str, name: str, value: bool, reading: Reading) -> list[str]:
     """Return the features behind *name* that have to show *value*; fixed members of a group are left as they are."""
     members = kernel_names(name, reading.values)
     if not members:
@@ -53,12 +88,11 @@ def _members(device: str, name: str, value: bool, reading: Reading) -> dict[str,
     fixed = [member for member in members if member in reading.facts["fixed"]]
     free = [member for member in members if member not in fixed]
     if free or all(reading.values[member] == value for member in fixed):
-        return dict.fromkeys(free or members, value)
-    stuck = "on" if reading.values[fixed[0]] else "off"
-    raise Refused(f"{device}: the driver keeps {name} {stuck} ([fixed] in ethtool -k), so it cannot be turned {'on' if value else 'off'}")
+        return free or members
+    raise Refused(f"{device}: the driver keeps {name} {_word(not value)} ([fixed] in ethtool -k), so it cannot be turned {_word(value)}")
 
 
 def _unknown(device: str, name: str, reading: Reading) -> str:
     close = difflib.get_close_matches(name.replace("_", "-"), reading.values, n=1)
     hint = f"did you mean {close[0]}" if close else f"`ethtool -k {device}` lists what there is"
-    return f"{device} has no offload feature {name!r}: {hint}"
+    return f"{device} has no offload feature {name!r}: {REMOVED.get(name, hint)}"

@@ -20,23 +20,19 @@ _RDMA_DEVICE = (
     "capture on the RDMA device instead (tcpdump -i RDMA_DEVICE with a libpcap built with RDMA support), "
     "which the campaign's engine: auto does where it works"
 )
-_MIRROR = "this driver cannot show its RDMA traffic on the host: mirror the switch port (SPAN or ERSPAN) to a monitor host"
-_PLAIN = "this driver passes every packet through the kernel, so plain tcpdump already sees them"
+_MLX4 = _RDMA_DEVICE + "; mlx4_core also needs log_num_mgm_entry_size=-1 (module modprobe_options)"
+_MIRROR = (
+    "its RDMA traffic bypasses the kernel and this driver cannot copy it: mirror the switch port (SPAN or ERSPAN) to a "
+    "monitor host, or capture at a peer that can"
+)
+_PLAIN = "there is no RDMA hardware behind it, so plain tcpdump on it already sees every packet"
 
-#: Where there is no `sniffer` flag: what to do instead, by the driver that `ethtool -i` names.
+#: Drivers without the `sniffer` flag whose RDMA device can be captured from, as `ethtool -i` names them.
 INSTEAD: t.Mapping[str, str] = {
     "mlx5_core": _RDMA_DEVICE,
-    "mlx4_en": _RDMA_DEVICE + "; mlx4_core also needs log_num_mgm_entry_size=-1 (module modprobe_options)",
-    "mlx4_core": _RDMA_DEVICE + "; mlx4_core also needs log_num_mgm_entry_size=-1 (module modprobe_options)",
+    "mlx4_en": _MLX4,
+    "mlx4_core": _MLX4,
     "bnxt_en": _RDMA_DEVICE + " (rdma-core 60 and a firmware with RoCE mirroring)",
-    "ice": _MIRROR,
-    "i40e": _MIRROR,
-    "qede": _MIRROR,
-    "cxgb4": _MIRROR,
-    "veth": _PLAIN,
-    "virtio_net": _PLAIN,
-    "tun": _PLAIN,
-    "e1000e": _PLAIN,
 }
 
 
@@ -49,7 +45,8 @@ class EthtoolPrivateFlag(Kind):
 
     def read(self, host: Host, scope: str, names: Collection[str]) -> Reading:
         flags = parse_private_flags(ask(host, "--show-priv-flags", scope) or "")
-        return Reading(dict(flags), {"driver": parse_driver(ask(host, "-i", scope) or "")})
+        facts = {} if flags.keys() >= set(names) else _driver_facts(host, scope)
+        return Reading(dict(flags), facts)
 
     def resolve(self, scope: str, wanted: Mapping[str, Value], reading: Reading) -> dict[str, Value]:
         for name in wanted:
@@ -62,9 +59,15 @@ class EthtoolPrivateFlag(Kind):
         return [["ethtool", "--set-priv-flags", scope, *words]]
 
 
+def _driver_facts(host: Host, device: str) -> dict[str, t.Any]:
+    driver = parse_driver(ask(host, "-i", device) or "") or "unknown"
+    return {"driver": driver, "rdma": bool(host.names(f"/sys/class/net/{device}/device/infiniband"))}
+
+
 def _missing(device: str, name: str, reading: Reading) -> str:
-    driver = reading.facts["driver"] or "unknown"
+    driver = reading.facts["driver"]
     start = f"{device}: its driver {driver} has no private flag {name!r}"
     if name == "sniffer":
-        return f"{start} (only MLNX_OFED up to 4.9 and 5.0 has it): {INSTEAD.get(driver, _MIRROR)}"
+        instead = INSTEAD.get(driver) or (_MIRROR if reading.facts["rdma"] else _PLAIN)
+        return f"{start} (only MLNX_OFED up to 4.9 and 5.0 has it): {instead}"
     return f"{start}: it has {', '.join(reading.values) or 'none'}"

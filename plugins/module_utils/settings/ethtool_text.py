@@ -49,8 +49,11 @@ _RING_ROW = re.compile(r"(RX|RX Mini|RX Jumbo|TX):\s+(\d+)\s*")
 
 
 class Feature(t.NamedTuple):
+    """What one feature is, whether the driver keeps it so, and what was last asked of it (it may wait for another)."""
+
     active: bool
     fixed: bool
+    requested: bool
 
 
 class Rings(t.NamedTuple):
@@ -67,9 +70,12 @@ def parse_features(text: str) -> dict[str, Feature]:
     (ethtool NEWS), so the text is all that is read.
     """
     rows = (_ROW.fullmatch(line) for line in text.splitlines())
-    return {
-        LONG_NAMES.get(row[1], row[1]): Feature(row[2] == "on", "[fixed]" in row[3]) for row in rows if row and row[1] not in SUMS
-    }
+    return {LONG_NAMES.get(row[1], row[1]): _feature(row[2] == "on", row[3]) for row in rows if row and row[1] not in SUMS}
+
+
+def _feature(active: bool, remarks: str) -> Feature:
+    asked = re.search(r"requested (on|off)", remarks)
+    return Feature(active, "[fixed]" in remarks, asked[1] == "on" if asked else active)
 
 
 def parse_private_flags(text: str) -> dict[str, bool]:
@@ -109,4 +115,6 @@ def unsupported(text: str) -> bool:
 def kernel_names(name: str, known: t.Iterable[str]) -> list[str]:
     """Return which of the *known* kernel features *name* stands for: a short, long or kernel name, dashes or underscores."""
     dashed = name.replace("_", "-")
-    return fnmatch.filter(known, ALIASES.get(dashed, LONG_NAMES.get(dashed, dashed)))
+    if dashed in ALIASES:
+        return fnmatch.filter(known, ALIASES[dashed])
+    return [feature for feature in known if feature.replace("_", "-") == LONG_NAMES.get(dashed, dashed)]

@@ -13,7 +13,7 @@ import typing as t
 from .model import Change, Key, Refused, Value
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..host import Host
 
@@ -22,6 +22,9 @@ ROOT = "/var/lib/wirefleet"
 STANDING = "standing"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 CAMPAIGN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+#: Ends a line that a crash tore, so that it stays unreadable whatever follows, even if only its newline was lost.
+TORN = "#\n"
 
 
 class Owner(t.NamedTuple):
@@ -33,42 +36,39 @@ class Owner(t.NamedTuple):
 
 
 class Held(t.NamedTuple):
-    """A change that is still to be put back. *sure* is False while only its intent is known."""
+    """A change that is still to be put back, made under *boot*. *sure* is False while only its intent is known."""
 
     before: Value
     after: Value
     sure: bool
+    boot: str | None = None
 
 
 class State(t.NamedTuple):
-    """What a journal says, folded from its lines."""
+    """What a journal says, folded from its lines.
+
+    *unfinished* is the snapshot of a change that never said `done`, *boot* the boot under which the last change was begun.
+    """
 
     header: dict[str, Value]
     leases: dict[Key, Value]
     held: dict[Key, Held]
-    outcomes: dict[Key, dict[str, Value]]
     intents: int
     unfinished: dict[Key, Value]
+    boot: str | None
     closed: bool
 
     def relied_on(self) -> dict[Key, Value]:
         """Return every key that the campaign leased or changed, with the value that it counts on."""
         return {**{key: entry.after for key, entry in self.held.items()}, **self.leases}
 
-    def with_unfinished(self, now: Callable[[Key], Value]) -> State:
-        """Return the state with the side effects that a crash in mid-change left unsaid: what differs from the snapshot.
-
-        *now* answers with the present value of a key; a key that cannot be read any more is left out.
-        """
-        held = dict(self.held)
-        for key, before in self.unfinished.items():
-            try:
-                value = now(key)
-            except Refused:
-                continue
-            if key not in held and value != before:
-                held[key] = Held(before, value, sure=False)
-        return self._replace(held=held)
+    def unsaid(self, now: Mapping[Key, Value]) -> list[Change]:
+        """Return the side effects that a crash in mid-change left unsaid: what *now* differs from its snapshot."""
+        return [
+            Change(key, before, now[key])
+            for key, before in self.unfinished.items()
+            if key in now and key not in self.held and now[key] != before
+        ]
 
 
 def valid_id(campaign: str) -> str:
@@ -81,88 +81,108 @@ def valid_id(campaign: str) -> str:
 
 
 def parse(text: str) -> list[dict[str, Value]]:
-    """Return the whole lines of a journal. A torn last line is what a crash leaves, and is dropped."""
+    """Return the whole lines of a journal. A torn line is what a crash leaves before the change it announces: it is dropped."""
     lines = []
     for raw in text.split("\n")[:-1]:
-        try:
-            line = json.loads(raw)
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            lines.append(line)
-    return lines
+        with contextlib.suppress(ValueError):
+            lines.append(json.loads(raw))
+    return [line for line in lines if isinstance(line, dict)]
 
 
 def fold(lines: Iterable[Mapping[str, Value]]) -> State:
     """Return what *lines* add up to. The first `before` and the last `after` of a key count. Pure.
 
-    Raises Refused for a journal that a newer version wrote: guessing could undo the wrong thing.
+    Raises Refused for a journal that a newer version wrote, or that makes no sense: guessing could undo the wrong thing.
     """
-    header: dict[str, Value] = {}
-    leases: dict[Key, Value] = {}
-    held: dict[Key, Held] = {}
-    outcomes: dict[Key, dict[str, Value]] = {}
-    unfinished: dict[Key, Value] = {}
-    saved: dict[Key, Held] = {}
-    intents = 0
-    closed = False
+    folding = _Folding()
     for line in lines:
-        do = line.get("do")
-        if do == "open":
-            header, closed = dict(line), False
-            if line.get("schema", 0) > SCHEMA:
-                raise Refused(_newer(header))
-        elif do == "lease":
-            leases.update((Key(*key), value) for key, value in line["keys"])
-        elif do == "intent":
-            intents, saved = max(intents, line["n"]), dict(held)
-            _hold(held, line["changes"], sure=False)
-            unfinished = {Key(*key): value for key, value in line.get("snapshot", ())}
-        elif do == "done":
-            _confirm(held, line["values"])
-            _hold(held, line.get("side_effects", ()), sure=True)
-            unfinished = {}
-        elif do == "undone":
-            left = {Key(*key) for key in line["left"]}
-            held, unfinished = {**saved, **{key: entry for key, entry in held.items() if key in left}}, {}
-        elif do == "inherit":
-            _inherit(held, Key(*line["key"]), line["before"], line["after"])
-        elif do == "restored":
-            key = Key(*line["key"])
-            outcomes[key] = {name: line[name] for name in ("outcome", "wanted", "found", "reason") if name in line}
-            if line["outcome"] != "failed":
-                held.pop(key, None)
-                leases.pop(key, None)
-        elif do == "close":
-            leases, held, unfinished, closed = {}, {}, {}, True
-    return State(header, leases, held, outcomes, intents, unfinished, closed)
+        try:
+            folding.add(line)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            text = json.dumps(line)[:120]
+            raise Refused(f"the journal's line {text} makes no sense: put back by hand what it names, then remove the journal") from error
+    return folding.state()
 
 
-def _hold(held: dict[Key, Held], changes: Iterable[t.Any], sure: bool) -> None:
-    for raw, before, after in changes:
-        key = Key(*raw)
-        first = held[key].before if key in held else before
-        held.pop(key, None)
-        held[key] = Held(first, after, sure)
+class _Folding:
+    """A journal's state while its lines are added one by one; there is a method for each word of `do`."""
 
+    def __init__(self) -> None:
+        self.header: dict[str, Value] = {}
+        self.leases: dict[Key, Value] = {}
+        self.held: dict[Key, Held] = {}
+        self.unfinished: dict[Key, Value] = {}
+        self.before_intent: dict[Key, Held] = {}
+        self.boot: str | None = None
+        self.intents = 0
+        self.closed = False
 
-def _inherit(held: dict[Key, Held], key: Key, before: Value, after: Value) -> None:
-    """Take over from another campaign the duty to go back to *before*; our own later value stays what we left."""
-    held[key] = Held(before, held[key].after if key in held else after, True)
+    def add(self, line: Mapping[str, Value]) -> None:
+        step = {
+            "open": self._open,
+            "lease": self._lease,
+            "intent": self._intent,
+            "done": self._done,
+            "undone": self._undone,
+            "inherit": self._inherit,
+            "restored": self._restored,
+            "close": self._close,
+        }.get(line.get("do", ""))
+        if step is not None:
+            step(line)
 
+    def state(self) -> State:
+        return State(self.header, self.leases, self.held, self.intents, self.unfinished, self.boot, self.closed)
 
-def _confirm(held: dict[Key, Held], values: Iterable[t.Any]) -> None:
-    for raw, value in values:
-        key = Key(*raw)
-        if key in held:
-            held[key] = held[key]._replace(after=value, sure=True)
+    def _open(self, line: Mapping[str, Value]) -> None:
+        if line["schema"] > SCHEMA:
+            raise Refused(
+                f"the journal of {line.get('campaign')} has schema {line['schema']}, this version knows {SCHEMA}: "
+                "restore it with the version of wirefleet.capture that wrote it"
+            )
+        self.header, self.closed = dict(line), False
 
+    def _lease(self, line: Mapping[str, Value]) -> None:
+        self.leases.update((Key(*key), value) for key, value in line["keys"])
 
-def _newer(header: Mapping[str, Value]) -> str:
-    return (
-        f"the journal of {header.get('campaign')} has schema {header.get('schema')}, this version knows {SCHEMA}: "
-        "restore it with the version of wirefleet.capture that wrote it"
-    )
+    def _intent(self, line: Mapping[str, Value]) -> None:
+        self.intents, self.before_intent = max(self.intents, line["n"]), dict(self.held)
+        self.boot = self.header.get("boot_id")
+        self._hold(line["changes"], sure=False)
+        self.unfinished = {Key(*key): value for key, value in line["snapshot"]}
+
+    def _done(self, line: Mapping[str, Value]) -> None:
+        for raw, value in line["values"]:
+            if Key(*raw) in self.held:
+                self.held[Key(*raw)] = self.held[Key(*raw)]._replace(after=value, sure=True)
+        self._hold(line["side_effects"], sure=True)
+        self.unfinished = {}
+
+    def _undone(self, line: Mapping[str, Value]) -> None:
+        left = [Key(*key) for key in line["left"]]
+        moved = {key: Held(self.unfinished[key], self.unfinished[key], False, self.boot) for key in left if key in self.unfinished}
+        self.held = {**self.before_intent, **{key: self.held.get(key, entry) for key, entry in moved.items()}}
+        self.unfinished = {}
+
+    def _inherit(self, line: Mapping[str, Value]) -> None:
+        """Another campaign leaves the duty to go back to its `before`; our own later value stays what we left."""
+        key = Key(*line["key"])
+        after = self.held[key].after if key in self.held else line["after"]
+        self.held[key] = Held(line["before"], after, True, self.header.get("boot_id"))
+
+    def _restored(self, line: Mapping[str, Value]) -> None:
+        if line["outcome"] != "failed":
+            self.held.pop(Key(*line["key"]), None)
+            self.leases.pop(Key(*line["key"]), None)
+
+    def _close(self, line: Mapping[str, Value]) -> None:
+        self.leases, self.held, self.unfinished, self.closed = {}, {}, {}, True
+
+    def _hold(self, changes: Iterable[t.Any], sure: bool) -> None:
+        for raw, before, after in changes:
+            earlier = self.held.pop(Key(*raw), None)
+            first = earlier.before if earlier else before
+            self.held[Key(*raw)] = Held(first, after, sure, self.header.get("boot_id"))
 
 
 class Journal:
@@ -180,30 +200,43 @@ class Journal:
         return fold(lines) if lines else None
 
     def open(self, owner: Owner) -> State:
-        """Return the state of the open journal, begun now where there was none or a closed one."""
-        state = self.state()
-        if state is not None and not state.closed:
+        """Return the state of the open journal, begun now where there was none or a closed one.
+
+        After a reboot it gets a new header, so that it is known under which boot a change was made.
+        """
+        state, boot_id = self.state(), boot_id_of(self._host)
+        if state is None or state.closed:
+            self._host.make_private(self.folder)
+            header = {
+                "do": "open",
+                "schema": SCHEMA,
+                "campaign": owner.campaign,
+                "boot_id": boot_id,
+                "who": owner.who,
+                "deadline": owner.deadline,
+            }
+            self._write(header, fresh=True)
+        elif state.header.get("boot_id") != boot_id:
+            self._write({**state.header, "boot_id": boot_id})
+        else:
             return state
-        self._host.make_private(self.folder)
-        boot_id = (self._host.read(BOOT_ID) or "").strip()
-        self._write(
-            {"do": "open", "schema": SCHEMA, "campaign": owner.campaign, "boot_id": boot_id, "who": owner.who, "deadline": owner.deadline}
-        )
         return t.cast("State", self.state())
 
     def extend(self, owner: Owner) -> None:
-        """Note a new deadline or requester in the header of the open journal."""
+        """Note a new deadline and requester in the header of the journal, opened where it was not."""
         state = self.open(owner)
         if state.header.get("deadline") != owner.deadline:
             self._write({**state.header, "deadline": owner.deadline, "who": owner.who})
 
     def lease(self, values: Mapping[Key, Value]) -> None:
         if values:
-            self._write({"do": "lease", "keys": [[list(key), value] for key, value in values.items()]})
+            self._write({"do": "lease", "keys": _pairs(values)})
 
     def intent(self, number: int, changes: Iterable[Change], snapshot: Mapping[Key, Value]) -> None:
-        rows = [[list(key), value] for key, value in snapshot.items()]
-        self._write({"do": "intent", "n": number, "changes": _rows(changes), "snapshot": rows})
+        self._write({"do": "intent", "n": number, "changes": _rows(changes), "snapshot": _pairs(snapshot)})
+
+    def done(self, number: int, values: Mapping[Key, Value], side_effects: Iterable[Change]) -> None:
+        self._write({"do": "done", "n": number, "values": _pairs(values), "side_effects": _rows(side_effects)})
 
     def undone(self, number: int, left: Iterable[Key]) -> None:
         """Note that the change announced under *number* was taken back, but for the keys in *left*."""
@@ -212,23 +245,31 @@ class Journal:
     def inherit(self, key: Key, before: Value, after: Value) -> None:
         self._write({"do": "inherit", "key": list(key), "before": before, "after": after})
 
-    def done(self, number: int, values: Mapping[Key, Value], side_effects: Iterable[Change]) -> None:
-        rows = [[list(key), value] for key, value in values.items()]
-        self._write({"do": "done", "n": number, "values": rows, "side_effects": _rows(side_effects)})
-
     def restored(self, key: Key, outcome: str, wanted: Value, found: Value, reason: str | None) -> None:
-        self._write(
-            {"do": "restored", "key": list(key), "outcome": outcome, "wanted": wanted, "found": found, "reason": reason}
-        )
+        self._write({"do": "restored", "key": list(key), "outcome": outcome, "wanted": wanted, "found": found, "reason": reason})
 
     def close(self) -> None:
         self._write({"do": "close"})
 
-    def _write(self, line: Mapping[str, Value]) -> None:
-        """Append a line; one that a crash tore before it is ended first, so that it cannot swallow this one."""
-        text = self._host.read(self.path)
-        torn = "\n" if text and not text.endswith("\n") else ""
-        self._host.append(self.path, torn + json.dumps(line, separators=(",", ":"), sort_keys=False) + "\n")
+    def _write(self, line: Mapping[str, Value], fresh: bool = False) -> None:
+        """Add a line, or begin the file anew with it, and return once it is on disk."""
+        text = json.dumps(line, separators=(",", ":")) + "\n"
+        known = self._host.read(self.path)
+        try:
+            if fresh:
+                self._host.write(self.path, text)
+            else:
+                self._host.append(self.path, (TORN if known and not known.endswith("\n") else "") + text)
+        except OSError as error:
+            raise Refused(f"{self.path} cannot be written ({error.strerror}): make room for it") from error
+
+
+def boot_id_of(host: Host) -> str:
+    return (host.read(BOOT_ID) or "").strip()
+
+
+def _pairs(values: Mapping[Key, Value]) -> list[list[Value]]:
+    return [[list(key), value] for key, value in values.items()]
 
 
 def _rows(changes: Iterable[Change]) -> list[list[Value]]:
@@ -252,13 +293,15 @@ class Store:
     def journal(self, campaign: str) -> Journal:
         return Journal(self.host, f"{self.root}/{valid_id(campaign)}")
 
-    def open_states(self) -> dict[str, State]:
-        """Return {campaign id: State} of every journal that is not closed; raises Refused as fold() does."""
+    def open_states(self, readable_only: bool = False) -> dict[str, State]:
+        """Return {campaign id: State} of every journal that is not closed.
+
+        Raises Refused as fold() does, unless *readable_only* leaves such journals out.
+        """
         found = {}
-        for name in self.host.names(self.root):
-            if not CAMPAIGN_ID.fullmatch(name):
-                continue
-            state = Journal(self.host, f"{self.root}/{name}").state()
-            if state is not None and not state.closed:
-                found[name] = state
+        for name in filter(CAMPAIGN_ID.fullmatch, self.host.names(self.root)):
+            with contextlib.suppress(*[Refused] if readable_only else []):
+                state = Journal(self.host, f"{self.root}/{name}").state()
+                if state is not None and not state.closed:
+                    found[name] = state
         return found

@@ -38,6 +38,10 @@ class Refused(Exception):
     """A wish that cannot be carried out; the message is one sentence that says what to do instead."""
 
 
+class Gone(Refused):
+    """What a setting belongs to does not exist (any more), so there is nothing to change or to put back."""
+
+
 class Reading(t.NamedTuple):
     """What a kind read of one scope: the values, and whatever else it needs to decide (limits, what is fixed, a driver)."""
 
@@ -62,7 +66,8 @@ class Kind:
     def read(self, host: Host, scope: str, names: Collection[str]) -> Reading:
         """Return the values of *names*, or of all of *scope* where one command says them all anyway.
 
-        Raises Refused when the scope or a name does not exist and the reading cannot say so to resolve().
+        Raises Gone when the scope or a name does not exist and the reading cannot say so to resolve(), Refused when it
+        cannot be read.
         """
         raise NotImplementedError
 
