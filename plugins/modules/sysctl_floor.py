@@ -13,7 +13,8 @@ author: Wirefleet Authors (@wirefleet)
 description:
   - Compares with what the kernel says now and raises what is lower. What is higher already stays.
   - By default only the running value changes, and the journal puts it back. O(persistent=true) also writes one drop-in
-    file for the next boot.
+    file for the next boot, with no less than the running value. A file that sorts later, as C(/etc/sysctl.conf) may, still
+    wins at boot.
   - Every value is read again afterwards, since C(sysctl -w) on a read-only parameter exits with 0.
 notes:
   - What these do for a capture, honestly. tcpdump and dumpcap use a ring of their own (C(-B)), so neither

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .model import Kind, Reading, Refused, Value
+from .model import Gone, Kind, Reading, Refused, Value
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -51,11 +51,15 @@ class SysctlDropIn(Kind):
     cleared_by_reboot = False
 
     def read(self, host: Host, scope: str, names: Collection[str]) -> Reading:
-        return Reading(parse_drop_in(host.read(DROP_IN) or ""))
+        running = {name: host.read(path_of(name)) or "" for name in names}
+        values = parse_drop_in(host.read(DROP_IN) or "")
+        return Reading({**dict.fromkeys(names), **values}, {name: int(text) for name, text in running.items() if text.strip().isdecimal()})
 
     def resolve(self, scope: str, wanted: Mapping[str, Value], reading: Reading) -> dict[str, Value]:
+        """Another file may set more than is wanted, and ours, which is read after it, must not lower that at boot."""
         return {
-            name: value if value is None else max(value, reading.values.get(name) or value) for name, value in wanted.items()
+            name: value if value is None else max(value, reading.values.get(name) or value, reading.facts.get(name, value))
+            for name, value in wanted.items()
         }
 
     def compatible(self, leased: Value, wanted: Value) -> bool:
@@ -78,7 +82,7 @@ def _value(host: Host, name: str) -> int:
         raise Refused(f"{name!r} is not the name of a kernel parameter, such as net.core.rmem_max")
     text = host.read(path_of(name))
     if text is None:
-        raise Refused(
+        raise Gone(
             f"there is no kernel parameter {name} here: network namespaces and containers lack some of the machine's, "
             "set it on the machine itself"
         )

@@ -65,7 +65,7 @@ def test_the_drop_in_is_merged_and_goes_when_it_is_empty() -> None:
     host, kind = Recorded(), SysctlDropIn()
     kind.write(host, "", {RMEM: 4194304}, {})
     kind.write(host, "", {"net.core.rmem_default": 1048576}, {})
-    assert kind.read(host, "", []).values == {RMEM: 4194304, "net.core.rmem_default": 1048576}
+    assert kind.read(host, "", [RMEM]).values == {RMEM: 4194304, "net.core.rmem_default": 1048576}
     kind.write(host, "", {RMEM: None}, {})
     assert parse_drop_in(host.files[DROP_IN]) == {"net.core.rmem_default": 1048576}
     kind.write(host, "", {"net.core.rmem_default": None}, {})
@@ -77,3 +77,8 @@ def test_a_drop_in_is_raised_and_never_lowered() -> None:
     reading = kind.read(host, "", [RMEM])
     assert kind.resolve("", {RMEM: 1000}, reading) == {RMEM: 4194304}
     assert kind.resolve("", {RMEM: None}, reading) == {RMEM: None}
+
+
+def test_a_drop_in_does_not_lower_at_boot_what_another_file_sets() -> None:
+    host, kind = Recorded({"/proc/sys/net/core/rmem_max": "8388608\n"}), SysctlDropIn()
+    assert kind.resolve("", {RMEM: 4194304}, kind.read(host, "", [RMEM])) == {RMEM: 8388608}
