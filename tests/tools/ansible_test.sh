@@ -7,6 +7,7 @@ set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 venv=$root/$1
 shift
+pyenv=${PYENV_ROOT:-$HOME/.pyenv}
 copy=$("$root/tests/tools/copy.sh" "sanity-$(basename "$venv")")
 
 # ansible-test would fetch get-pip.py from a server of its project; pip's own wheel from PyPI does as well.
@@ -22,7 +23,7 @@ done
 
 # Real binaries first: ansible-test takes pyenv's shims for Pythons that can run.
 path=$venv/bin
-for bin in "${PYENV_ROOT:-/root/.pyenv}"/versions/3.*/bin; do
+for bin in "$pyenv"/versions/3.*/bin; do
     [ -x "$bin/python3" ] && path=$path:$bin
 done
 path=$path:$(echo "$PATH" | tr : '\n' | grep -v '/shims$' | paste -sd :)

@@ -22,7 +22,7 @@ PLAYBOOKS = sorted(ROOT.glob("playbooks/*.yml"))
 PARTS = ("plugins", "roles", "playbooks", "campaigns", "inventories", "docs", "meta", "molecule", "tests")
 FILES = [path for part in PARTS for path in sorted((ROOT / part).rglob("*")) if path.suffix in (".py", ".yml", ".md", ".sh", ".json")]
 #: A home or work folder of somebody's own machine, which no user has.
-DEVELOPERS_PATH = re.compile(r"(?<![\w.])/(?:work/\w|home/(?!operator\b|USER\b)\w|root/(?!\.ssh|\.pyenv)\w|Users/\w)")
+DEVELOPERS_PATH = re.compile(r"(?<![\w.])/(?:work/\w|home/(?!operator\b|USER\b)\w|Users/\w)")
 LICENCE = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 
