@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What capturing loses: the engine as a campaign starts it beside tcpdump's defaults and a hand-tuned dumpcap."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import typing as t
+
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.engines.tcpdump import Tcpdump
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import Limits, Vantage
+
+from .measure import Failed, Table, median
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SENDER = pathlib.Path(__file__).with_name("sender.c")
+DEVICES = ("sends0", "hears0")
+SECONDS = 6
+REPEATS = 3
+GIB = 1 << 30
+SETUP = """
+ip link add {0} type veth peer name {1}
+sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+ip link set {0} mtu 9000 up && ip link set {1} mtu 9000 up
+"""
+
+
+class Load(t.NamedTuple):
+    """Frames of *size* bytes, *per_second* of them or as many as one core sends (0), stored in *folder*."""
+
+    name: str
+    size: int
+    per_second: int
+    folder: str
+
+
+def run() -> Table:
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
+    disk = str(pathlib.Path(__file__).resolve().parents[2] / ".cache")
+    if shutil.disk_usage(disk).free < 20 * GIB:
+        raise Failed("the part that outruns the disk wants 20 GiB free below .cache")
+    loads = [
+        Load("300 bytes, all one core sends, file in memory", 300, 0, memory),
+        Load("1400 bytes at 400,000 a second, file on disk", 1400, 400_000, disk),
+    ]
+    rows = []
+    with _namespace() as enter, tempfile.TemporaryDirectory() as folder:
+        sender = os.path.join(folder, "sender")
+        subprocess.run(["cc", "-O2", "-o", sender, str(SENDER)], check=True)
+        for load in loads:
+            rows += _rows(load, {name: _rounds(argv, load, [*enter, *_pinned(0), sender]) for name, argv in _tools(enter)})
+    columns = ("frames", "capture", "kilopackets/s sent", "lost %, median", "lost %, worst")
+    notes = [
+        f"Lost is what was sent and is not in the file, counted in the file; {SECONDS} s each, {REPEATS} rounds.",
+        "On a veth the copy for the capture is made by the sender's CPU, so a slower capture also slows the sender a little.",
+        "Both cores serve the sender, the capture and whatever else runs here.",
+    ]
+    return Table("loss", "A sender on one core, a capture at the other end of a veth pair.", columns, rows, notes)
+
+
+def _rows(load: Load, rounds: dict[str, list[tuple[int, int]]]) -> list[tuple[str, ...]]:
+    rows = []
+    for name, counts in rounds.items():
+        lost = [100 * (sent - found) / sent for sent, found in counts]
+        rate = median(sent / SECONDS / 1000 for sent, _found in counts)
+        rows.append((load.name, name, f"{rate:.0f}", f"{median(lost):.2f}", f"{max(lost):.2f}"))
+    return rows
+
+
+def _tools(enter: list[str]) -> list[tuple[str, list[str]]]:
+    """Return the captures by name, each without the name of its file."""
+    whole = [*enter, *_pinned(1), "nice", "-n", "-20", "dumpcap", "-q", "-P", "-B", "256", "-i", DEVICES[1], "-w"]
+    return [
+        ("the engine, 256 bytes of each packet (default)", [*enter, *_engine(256)]),
+        ("the engine, whole packets", [*enter, *_engine(0)]),
+        ("tcpdump -w", [*enter, "tcpdump", "-i", DEVICES[1], "-w"]),
+        ("dumpcap -B 256, pinned, nice -20", whole),
+    ]
+
+
+def _engine(snaplen: int) -> list[str]:
+    limits = Limits(None, None, None, None)
+    vantage = Vantage("here", DEVICES[1], DEVICES[1], "tcpdump", "", "", snaplen, 64, None, None, limits, {})
+    return Tcpdump().argv(vantage, "FILE")[:-1]
+
+
+def _pinned(cpu: int) -> list[str]:
+    return ["taskset", "-c", str(cpu)]
+
+
+def _rounds(tool: list[str], load: Load, sender: list[str]) -> list[tuple[int, int]]:
+    return [_trial(tool, load, sender) for _round in range(REPEATS)]
+
+
+def _trial(tool: list[str], load: Load, sender: list[str]) -> tuple[int, int]:
+    """Return how many packets were sent and how many are in the file."""
+    with tempfile.TemporaryDirectory(dir=load.folder) as folder, tempfile.TemporaryFile() as said:
+        os.chmod(folder, 0o777)
+        path = os.path.join(folder, "file.pcap")
+        with subprocess.Popen([*tool, path], stdout=said, stderr=said) as capture:
+            _wait_for(path, capture)
+            words = [*sender, DEVICES[0], str(load.size), str(load.per_second), str(SECONDS)]
+            sent = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0]
+            time.sleep(1)
+            capture.send_signal(signal.SIGINT)
+        return int(sent), _count(path)
+
+
+def _wait_for(path: str, capture: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 10
+    while not os.path.exists(path) or not os.path.getsize(path):
+        if capture.poll() is not None or time.monotonic() > deadline:
+            raise Failed(f"{' '.join(map(str, capture.args))} did not start")  # type: ignore[arg-type]
+        time.sleep(0.05)
+    time.sleep(0.3)
+
+
+def _count(path: str) -> int:
+    walker = Walker()
+    with open(path, "rb") as file:
+        while block := file.read(4 << 20):
+            walker.feed(block)
+    found = walker.summary()
+    if found.status not in ("ok", "empty", "truncated"):
+        raise Failed(f"a capture cannot be read: {found.reason}")
+    return found.packets
+
+
+@contextlib.contextmanager
+def _namespace() -> Iterator[list[str]]:
+    """Yield the words that run a command in a network of its own, with a veth pair in it."""
+    with subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL) as holder:
+        try:
+            time.sleep(0.3)
+            enter = ["nsenter", "-t", str(holder.pid), "--net", "--"]
+            done = subprocess.run([*enter, "sh", "-e", "-c", SETUP.format(*DEVICES)], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Failed(f"no veth pair: {done.stderr.strip()} (this part needs root)")
+            yield enter
+        finally:
+            holder.kill()
