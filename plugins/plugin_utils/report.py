@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from . import codecs, collect, evidence, progress, units, verdict
