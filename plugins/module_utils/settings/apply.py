@@ -117,7 +117,7 @@ def restore(host: Host, store: Store, campaign: str) -> list[Restored]:
         held = dict(reversed(list(_held(host, state, boot).items())))
         seen = look(host, held)
         results = {key: _hand_over(store, others, key, entry, judge(key, entry, seen, boot)) for key, entry in held.items()}
-        results.update(_put_back(host, results))
+        results.update(_put_back(host, results, {key for key, entry in held.items() if entry.effect}))
         _conclude(journal, list(results.values()))
         return list(results.values())
 
@@ -271,6 +271,12 @@ def _reach(host: Host, wanted: Mapping[Key, Value], groups: Groups) -> Reached:
     return Reached(values, commands, error)
 
 
+def _reach_in_turn(host: Host, first: Mapping[Key, Value], rest: Mapping[Key, Value], groups: Groups) -> Reached:
+    """Reach *first* alone, since that may bring *rest* about in the way it was: a feature that waits for another is not off."""
+    _reach(host, first, groups)
+    return _reach(host, {**first, **rest}, groups)
+
+
 def _attempt(host: Host, group: Group, changes: list[Change]) -> Refused | None:
     """Write one batch and return why it was refused, None where it was not."""
     try:
@@ -304,8 +310,9 @@ def _refuse_unreached(targets: Mapping[Key, Value], relied: Mapping[Key, Value],
 
 def _undo(host: Host, plan: Plan, groups: Groups) -> set[Key]:
     """Go back to the snapshot after a failure; return the keys that could not be put back."""
+    ours = {change.key: change.before for change in reversed(plan.changes)}
     try:
-        now = _reach(host, dict(reversed(list(plan.snapshot.items()))), groups).values
+        now = _reach_in_turn(host, ours, plan.snapshot, groups).values
     except (Refused, CommandMissing):
         return {change.key for change in plan.changes}
     return {change.key for change in differences(plan.snapshot, now)}
@@ -329,7 +336,7 @@ def look(host: Host, keys: Iterable[Key]) -> Seen:
 def _held(host: Host, state: State, boot: str) -> dict[Key, Held]:
     """Return what *state* holds, with what a crash in the middle of a change moved beside it."""
     now = look(host, _still_ours(state, boot)).values
-    unsaid = {change.key: Held(change.before, change.after, False, state.boot) for change in state.unsaid(now)}
+    unsaid = {change.key: Held(change.before, change.after, False, state.boot, effect=True) for change in state.unsaid(now)}
     return {**state.held, **unsaid}
 
 
@@ -368,26 +375,27 @@ def _hand_over(store: Store, others: Mapping[str, State], key: Key, held: Held, 
     return result
 
 
-def _put_back(host: Host, results: Mapping[Key, Restored]) -> dict[Key, Restored]:
+def _put_back(host: Host, results: Mapping[Key, Restored], effects: set[Key]) -> dict[Key, Restored]:
     """Carry out what *results* says is to be restored, scope by scope, and return how that went."""
     ours = {key: result for key, result in results.items() if result.outcome == "restored"}
     found: dict[Key, Restored] = {}
     for scope in dict.fromkeys(key.scope for key in ours):
         mine = {key: result for key, result in ours.items() if key.scope == scope}
         try:
-            found.update(_put_back_scope(host, mine))
+            reached = _put_back_scope(host, {key: result.wanted for key, result in mine.items()}, effects)
         except (Refused, CommandMissing) as error:
             found.update({key: _unreadable(key, result.wanted, error) for key, result in mine.items()})
+        else:
+            found.update({key: _result(result, reached) for key, result in mine.items()})
     return found
 
 
-def _put_back_scope(host: Host, mine: Mapping[Key, Restored]) -> dict[Key, Restored]:
+def _put_back_scope(host: Host, wanted: Mapping[Key, Value], effects: set[Key]) -> Reached:
     """Write the values of one scope; what that moves beside them (a ring change clears `sniffer`) is set again."""
-    groups = touched(mine)
+    groups = touched(wanted)
     present = values_of(read_groups(host, groups))
-    wanted = {key: result.wanted for key, result in mine.items()}
-    reached = _reach(host, {**wanted, **{key: value for key, value in present.items() if key not in wanted}}, groups)
-    return {key: _result(result, reached) for key, result in mine.items()}
+    ours = {key: value for key, value in wanted.items() if key not in effects}
+    return _reach_in_turn(host, ours, {**present, **wanted}, groups)
 
 
 def _result(result: Restored, reached: Reached) -> Restored:

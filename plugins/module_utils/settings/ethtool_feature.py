@@ -9,7 +9,7 @@ import difflib
 import typing as t
 
 from .ethtool_device import ask
-from .ethtool_text import kernel_names, parse_features
+from .ethtool_text import ALIASES, kernel_names, parse_features
 from .model import Kind, Reading, Refused, Value
 
 if t.TYPE_CHECKING:
@@ -93,6 +93,6 @@ def _members(device: str, name: str, value: bool, reading: Reading) -> list[str]
 
 
 def _unknown(device: str, name: str, reading: Reading) -> str:
-    close = difflib.get_close_matches(name.replace("_", "-"), reading.values, n=1)
+    close = difflib.get_close_matches(name.replace("_", "-"), [*ALIASES, *reading.values], n=1)
     hint = f"did you mean {close[0]}" if close else f"`ethtool -k {device}` lists what there is"
     return f"{device} has no offload feature {name!r}: {REMOVED.get(name, hint)}"

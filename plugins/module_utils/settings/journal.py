@@ -36,12 +36,16 @@ class Owner(t.NamedTuple):
 
 
 class Held(t.NamedTuple):
-    """A change that is still to be put back, made under *boot*. *sure* is False while only its intent is known."""
+    """A change that is still to be put back, made under *boot*.
+
+    *sure* is False while only its intent is known. An *effect* was not asked for, but followed from what was.
+    """
 
     before: Value
     after: Value
     sure: bool
     boot: str | None = None
+    effect: bool = False
 
 
 class State(t.NamedTuple):
@@ -155,7 +159,7 @@ class _Folding:
         for raw, value in line["values"]:
             if Key(*raw) in self.held:
                 self.held[Key(*raw)] = self.held[Key(*raw)]._replace(after=value, sure=True)
-        self._hold(line["side_effects"], sure=True)
+        self._hold(line["side_effects"], sure=True, effect=True)
         self.unfinished = {}
 
     def _undone(self, line: Mapping[str, Value]) -> None:
@@ -178,11 +182,11 @@ class _Folding:
     def _close(self, line: Mapping[str, Value]) -> None:
         self.leases, self.held, self.unfinished, self.closed = {}, {}, {}, True
 
-    def _hold(self, changes: Iterable[t.Any], sure: bool) -> None:
+    def _hold(self, changes: Iterable[t.Any], sure: bool, effect: bool = False) -> None:
         for raw, before, after in changes:
-            earlier = self.held.pop(Key(*raw), None)
-            first = earlier.before if earlier else before
-            self.held[Key(*raw)] = Held(first, after, sure, self.header.get("boot_id"))
+            earlier = self.held.pop(Key(*raw), None) or Held(before, after, sure, effect=effect)
+            boot = self.header.get("boot_id")
+            self.held[Key(*raw)] = Held(earlier.before, after, sure, boot, effect and earlier.effect)
 
 
 class Journal:
