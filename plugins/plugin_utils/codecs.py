@@ -12,6 +12,8 @@ import zlib
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    Buffer = t.Union[bytes, memoryview]
+
 try:
     import zstandard
 except ImportError:
@@ -52,7 +54,7 @@ def sample_ratio(path: str, size: int = 1 << 20) -> float:
     return len(zlib.compress(piece, 1)) / len(piece) if piece else 1.0
 
 
-def decode(codec: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
+def decode(codec: str, pieces: Iterable[Buffer]) -> Iterator[Buffer]:
     """Yield the raw bytes of one frame, at most READ at a time however far it expands; uses up *pieces*."""
     if codec == "gzip":
         return _gunzip(pieces)
@@ -71,7 +73,7 @@ def encode_file(path: str, target: str, codec: str) -> None:
         sink.write(packer.flush())
 
 
-def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _gunzip(pieces: Iterable[Buffer]) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(wbits=31)
     for piece in pieces:
         rest = bytes(piece)
@@ -81,7 +83,7 @@ def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield unpacker.flush()
 
 
-def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _unzstd(pieces: Iterable[Buffer]) -> Iterator[bytes]:
     source = _Reader(iter(pieces))
     with zstandard.ZstdDecompressor().stream_reader(t.cast("t.IO[bytes]", source)) as reader:
         while block := reader.read(READ):
@@ -92,7 +94,7 @@ def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
 class _Reader:
     """A file made of the pieces of an iterator."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[Buffer]) -> None:
         self._pieces = pieces
         self._have = b""
 

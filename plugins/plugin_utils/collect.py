@@ -23,6 +23,8 @@ from .channel import SEGMENT, Answer, Channel, ChannelError, Get, clock_offset
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from .codecs import Buffer
+
 MAX_FILES = 100_000
 #: Logs, states and counters are small; whatever says otherwise is not one of them.
 MAX_SIDE_FILE = 64 << 20
@@ -161,7 +163,8 @@ class Copy:
         self._path = path + codecs.SUFFIX[known["codec"]]
         evidence.make_private(os.path.dirname(path))
         self._stored = hashlib.sha256()
-        self._inspector = Inspector(walker)
+        self._whole = Hasher()
+        self._walker = walker
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         self._handle = os.fdopen(descriptor, "r+b", buffering=0)
         self._replay()
@@ -170,7 +173,7 @@ class Copy:
         return self
 
     def __exit__(self, *_unused: object) -> None:
-        self._inspector.stop()
+        self._whole.stop()
         self._handle.close()
 
     def missing(self, path: str) -> list[Get]:
@@ -200,15 +203,14 @@ class Copy:
 
     def finish(self) -> dict[str, t.Any]:
         """Return what the manifest says of the file."""
-        self._inspector.stop()
         total = sum(segment["raw_bytes"] for segment in self._known["segments"])
         if total != self._known["bytes"]:
             raise Mismatch(f"{self._path} has {total} bytes where the host listed {self._known['bytes']}")
         return {
             "done": True,
-            "sha256_raw": self._inspector.digest.hexdigest(),
-            "sha256_stored": (self._inspector.digest if self._known["codec"] == "raw" else self._stored).hexdigest(),
-            "summary": self._inspector.summary(),
+            "sha256_raw": self._whole.stop(),
+            "sha256_stored": self._whole.stop() if self._known["codec"] == "raw" else self._stored.hexdigest(),
+            "summary": None if self._walker is None else self._walker.summary()._asdict(),
         }
 
     def _replay(self) -> None:
@@ -229,21 +231,30 @@ class Copy:
         self._known["segments"] = good
         self._handle.truncate()
 
-    def _undo(self, pieces: Iterable[bytes], inspect: bool = True) -> tuple[str, int]:
-        digest, count = hashlib.sha256(), 0
+    def _undo(self, pieces: Iterable[Buffer], inspect: bool = True) -> tuple[str, int]:
+        """Use up one segment's stored bytes; return the sum and number of its raw ones."""
+        segment, count = Hasher(), 0
         try:
             for raw in codecs.decode(self._known["codec"], pieces):
-                digest.update(raw)
+                segment.feed(raw)
                 count += len(raw)
                 if count > SEGMENT:
                     raise Mismatch(f"a segment of {self._path} is longer than {SEGMENT >> 20} MiB")
                 if inspect:
-                    self._inspector.feed(raw)
+                    self._inspect(raw)
         except codecs.DAMAGED as problem:
             raise Mismatch(f"a segment of {self._path} cannot be decompressed: {problem}") from None
-        return digest.hexdigest(), count
+        finally:
+            digest = segment.stop()
+        return digest, count
 
-    def _write(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    def _inspect(self, raw: Buffer) -> None:
+        """Walking is done here, not in a thread: one that computes in Python would hold up the one that reads."""
+        self._whole.feed(raw)
+        if self._walker is not None:
+            self._walker.feed(raw)
+
+    def _write(self, pieces: Iterable[Buffer]) -> Iterator[Buffer]:
         for piece in pieces:
             view = memoryview(piece)
             while view:
@@ -251,7 +262,7 @@ class Copy:
             self._note_stored(piece)
             yield piece
 
-    def _note_stored(self, piece: bytes) -> None:
+    def _note_stored(self, piece: Buffer) -> None:
         """What is stored as it was hashed already has its sum."""
         if self._known["codec"] != "raw":
             self._stored.update(piece)
@@ -266,44 +277,29 @@ class Copy:
             yield piece
 
 
-class Inspector:
-    """Hashes and walks the raw bytes of a file in a thread, beside the reading and writing of them."""
+class Hasher:
+    """A SHA-256 that is computed in a thread, beside the reading, writing and walking of what it is of."""
 
-    def __init__(self, walker: Walker | None) -> None:
-        self.digest = hashlib.sha256()
-        self._walker = walker
-        self._failed: Exception | None = None
-        self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
+    def __init__(self) -> None:
+        self._sum = hashlib.sha256()
+        self._queue: queue.Queue[Buffer | None] = queue.Queue(maxsize=8)
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def feed(self, piece: bytes) -> None:
-        self._queue.put(bytes(piece))
+    def feed(self, piece: Buffer) -> None:
+        """Hash *piece* soon; it must not change any more."""
+        self._queue.put(piece)
 
-    def stop(self) -> None:
-        """Wait until everything fed was looked at; can be called twice."""
+    def stop(self) -> str:
+        """Return the sum once everything fed is in it; can be called twice."""
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
-
-    def summary(self) -> dict[str, t.Any] | None:
-        """Return the facts of the capture file, None for other files; raises what stopped the walk."""
-        if self._failed is not None:
-            raise self._failed
-        return None if self._walker is None else self._walker.summary()._asdict()
+        return self._sum.hexdigest()
 
     def _work(self) -> None:
         while (piece := self._queue.get()) is not None:
-            self.digest.update(piece)
-            if self._walker is not None and self._failed is None:
-                self._walk(piece, self._walker)
-
-    def _walk(self, piece: bytes, walker: Walker) -> None:
-        """A walker's failure must not leave feed() waiting for a thread that is gone."""
-        try:
-            walker.feed(piece)
-        except Exception as problem:
-            self._failed = problem
+            self._sum.update(piece)
 
 
 def stored(file: Mapping[str, t.Any]) -> int:

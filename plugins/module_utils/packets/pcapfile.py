@@ -12,6 +12,7 @@ import struct
 import typing as t
 
 MAX_RECORD = 16 << 20
+_JOIN = 64 << 10
 _NS = 1_000_000_000
 
 _PCAP_MAGIC: t.Mapping[bytes, tuple[str, int]] = {
@@ -86,21 +87,38 @@ class Walker:
 
     def feed(self, data: t.Any) -> None:
         """Walk on through *data* (bytes-like). Never raises; what is wrong is in the summary."""
-        if self._reason is not None or not data:
-            return
-        buffer = self._pending + bytes(data) if self._pending else bytes(data)
-        view = memoryview(buffer)
-        done = 0
+        view = memoryview(data)
         try:
-            while done < len(buffer):
-                used = self._step(view[done:])
-                if not used:
-                    break
-                done += used
-                self._offset += used
+            while len(view) and self._reason is None:
+                if self._pending:
+                    view = self._finish_pending(view)
+                else:
+                    self._pending = bytes(view[self._walk(view) :])
+                    return
         except _Unreadable as problem:
             self._reason = f"at byte {self._offset}: {problem}"
-        self._pending = buffer[done:]
+
+    def _finish_pending(self, view: memoryview) -> memoryview:
+        """Walk the record that began in earlier data, copying no more of *view* than it may take; return what is left."""
+        joined = self._pending + view[:_JOIN]
+        done = self._walk(memoryview(joined))
+        if done < len(self._pending):
+            self._pending = joined[done:]
+            return view[_JOIN:]
+        left = view[done - len(self._pending) :]
+        self._pending = b""
+        return left
+
+    def _walk(self, view: memoryview) -> int:
+        """Use up every whole record in *view*; return how many bytes that were."""
+        done = 0
+        while done < len(view):
+            used = self._step(view[done:])
+            if not used:
+                break
+            done += used
+            self._offset += used
+        return done
 
     def summary(self) -> Summary:
         """Return what has been walked so far, as if the file ended here."""
