@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import subprocess
+from functools import partial
 
 import pytest
 import yaml
@@ -62,8 +63,22 @@ def _login(fleet):
 def settled(fleet, before):
     """Wait until both hosts show the features they had, and no supervisor or engine is left."""
     for host in ("node1", "node2"):
-        wait_until(lambda host=host: fleet.ssh(host, FEATURES) == before[host], 30, f"{host} is not as it was")
-        wait_until(lambda host=host: not fleet.ssh(host, "pgrep -f 'tcpdump|supervisor.pyz'", check=False), 30, f"{host} still runs")
+        wait_until(partial(shows, fleet, host, before[host]), 30, f"{host} is not as it was")
+        wait_until(partial(quiet, fleet, host), 30, f"{host} still runs something of ours")
+
+
+def shows(fleet, host, features):
+    return fleet.ssh(host, FEATURES) == features
+
+
+def quiet(fleet, host):
+    return not fleet.ssh(host, "pgrep -f 'tcpdump|supervisor.pyz'", check=False)
+
+
+def capturing(fleet, host="node1", name="it"):
+    """Wait until the campaign's window is open on *host*."""
+    heartbeat = f"cat /var/lib/wirefleet/*-{name}-*/heartbeat.json"
+    wait_until(lambda: '"capturing"' in fleet.ssh(host, heartbeat, check=False), 40, f"no window opened on {host}")
 
 
 @pytest.fixture
@@ -109,7 +124,7 @@ def test_an_ordinary_user_with_become(pair, campaign, before, tmp_path):
 def test_the_controller_dies_in_mid_window(pair, campaign, before, tmp_path):
     words = campaign(campaign_duration="5s")
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
-    wait_until(lambda: "capturing" in pair.ssh("node1", "cat /var/lib/wirefleet/*-it-*/heartbeat.json", check=False), 40, "no window")
+    capturing(pair)
     assert pair.ssh("node1", FEATURES) != before["node1"]
     os.killpg(controller.pid, signal.SIGKILL)
     settled(pair, before)
@@ -129,7 +144,7 @@ def test_the_controller_dies_in_mid_window(pair, campaign, before, tmp_path):
 def test_a_process_is_killed_on_one_host(pair, campaign, before, tmp_path, victim, status, reason, code):
     words = campaign(campaign_duration="5s")
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
-    wait_until(lambda: '"capturing"' in pair.ssh("node1", "cat /var/lib/wirefleet/*-it-*/heartbeat.json", check=False), 40, "no window")
+    capturing(pair)
     pair.ssh("node1", f"pkill -KILL -f '{victim}'", check=False)
     out, _none = controller.communicate(timeout=120)
     found = {vantage["host"]: vantage for vantage in manifest(tmp_path)["vantages"]}
@@ -144,7 +159,7 @@ def test_a_device_goes_away_in_mid_window(pair, campaign, before, tmp_path):
     vantages = [{"hosts": "node2", "device": "gone0"}, {"hosts": "node2", "device": "eth1"}]
     words = campaign(campaign_vantages=vantages, campaign_settings=None, campaign_duration="5s")
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
-    wait_until(lambda: '"capturing"' in pair.ssh("node2", "cat /var/lib/wirefleet/*-it-*/heartbeat.json", check=False), 40, "no window")
+    capturing(pair, "node2", "it")
     pair.ssh("node2", "ip link del gone0")
     out, _none = controller.communicate(timeout=120)
     found = {vantage["device"]: (vantage["status"], vantage["reasons"]) for vantage in manifest(tmp_path)["vantages"]}
@@ -155,7 +170,7 @@ def test_a_device_goes_away_in_mid_window(pair, campaign, before, tmp_path):
 def test_ssh_is_cut_in_mid_window(pair, campaign, before, tmp_path):
     words = campaign(campaign_duration="4s")
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
-    wait_until(lambda: '"capturing"' in pair.ssh("node1", "cat /var/lib/wirefleet/*-it-*/heartbeat.json", check=False), 40, "no window")
+    capturing(pair)
     pair.inside("ip", "link", "set", "m-node1", "down")
     out, _none = controller.communicate(timeout=180)
     pair.inside("ip", "link", "set", "m-node1", "up")
@@ -169,7 +184,7 @@ def test_ssh_is_cut_in_mid_window(pair, campaign, before, tmp_path):
 def test_two_campaigns_that_want_the_same_setting(pair, campaign, before, tmp_path):
     first = campaign("first", campaign_duration="12s")
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *first))
-    wait_until(lambda: '"capturing"' in pair.ssh("node1", "cat /var/lib/wirefleet/*-first-*/heartbeat.json", check=False), 40, "no window")
+    capturing(pair, "node1", "first")
     second = campaign("second", campaign_settings={"ethtool": {"features": {"tso": True}}})
     done = pair.playbook("capture_campaign.yml", *second)
     assert done.returncode != 0
@@ -185,7 +200,7 @@ BAD = [
     ("filter begins with -", {"campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "-w /etc/passwd"}]}, "begins with '-'"),
     ("duration 0", {"campaign_duration": "0s"}, "campaign_duration"),
     ("T0 in the past", {"campaign_start": "2020-01-01T00:00:00Z"}, "campaign_start"),
-    ("budget larger than the disk", {"campaign_limits": {"bytes": "900T", "min_free": "1%"}}, "free"),
+    ("budget larger than the disk", {"campaign_limits": {"bytes": "900T", "min_free": "1%"}}, "make room"),
     ("unknown feature", {"campaign_settings": {"ethtool": {"features": {"grooo": False}}}}, "grooo"),
     ("private flag the driver lacks", {"campaign_settings": {"ethtool": {"private_flags": {"sniffer": True}}}}, "sniffer"),
     ("unknown key", {"campaign_duratoin": "5s"}, "campaign_duration"),
