@@ -164,6 +164,7 @@ class Copy:
         evidence.make_private(os.path.dirname(path))
         self._stored = hashlib.sha256()
         self._whole = Hasher()
+        self._since: Hasher | None = None
         self._walker = walker
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         self._handle = os.fdopen(descriptor, "r+b", buffering=0)
@@ -173,7 +174,8 @@ class Copy:
         return self
 
     def __exit__(self, *_unused: object) -> None:
-        self._whole.stop()
+        for hasher in filter(None, (self._whole, self._since)):
+            hasher.stop()
         self._handle.close()
 
     def missing(self, path: str) -> list[Get]:
@@ -182,23 +184,25 @@ class Copy:
         return [Get(path, number, self._known["codec"]) for number in range(len(self._known["segments"]), total)]
 
     def add(self, answer: Answer) -> None:
-        """Take one segment; raises Mismatch, leaving the file as it was, when it is not what the host hashed."""
-        start = self._handle.tell()
-        stored_before = self._stored.copy()
+        """Take one segment; raises Mismatch, leaving the file as it was, when it is not what the host hashed.
+
+        The host's sum is that of its segments from `first` on: of the whole file, unless it was asked anew in between.
+        """
+        start, number = self._handle.tell(), len(self._known["segments"])
+        first = answer.header.get("first")
+        if first and first == number:
+            self._begin_since()
         try:
-            digest, raw_bytes = self._undo(self._write(answer))
+            raw_bytes = self._undo(self._write(answer))
+            digest = self._whole.so_far()
+            mine = self._since.so_far() if first and self._since else digest
+            if mine != answer.trailer.get("sha256") or raw_bytes != answer.trailer.get("raw_bytes"):
+                raise Mismatch(f"segment {number} of {self._path} does not have the hash that the host gave")
         except BaseException:
             self._handle.truncate(start)
             raise
-        expected = answer.trailer
-        if digest != expected.get("sha256") or raw_bytes != expected.get("raw_bytes"):
-            self._handle.truncate(start)
-            self._stored = stored_before
-            raise Mismatch(
-                f"segment {len(self._known['segments'])} of {self._path} does not have the hash that the host gave"
-            )
         self._known["segments"].append(
-            {"raw_bytes": raw_bytes, "stored_bytes": self._handle.tell() - start, "sha256": digest}
+            {"raw_bytes": raw_bytes, "stored_bytes": self._handle.tell() - start, "sha256_to_here": digest}
         )
 
     def finish(self) -> dict[str, t.Any]:
@@ -206,53 +210,60 @@ class Copy:
         total = sum(segment["raw_bytes"] for segment in self._known["segments"])
         if total != self._known["bytes"]:
             raise Mismatch(f"{self._path} has {total} bytes where the host listed {self._known['bytes']}")
+        raw = self._whole.so_far()
         return {
             "done": True,
-            "sha256_raw": self._whole.stop(),
-            "sha256_stored": self._whole.stop() if self._known["codec"] == "raw" else self._stored.hexdigest(),
+            "sha256_raw": raw,
+            "sha256_stored": raw if self._known["codec"] == "raw" else self._stored.hexdigest(),
             "summary": None if self._walker is None else self._walker.summary()._asdict(),
         }
 
+    def _begin_since(self) -> None:
+        if self._since is not None:
+            self._since.stop()
+        self._since = Hasher()
+
     def _replay(self) -> None:
         """Read again what an earlier run stored; keep the longest good beginning and cut the rest off."""
-        good = []
+        self._known["segments"] = self._good()
+        self._handle.seek(0)
         for segment in self._known["segments"]:
-            start = self._handle.tell()
-            stored_before = self._stored.copy()
-            digest, _raw_bytes = self._undo(self._reread(segment["stored_bytes"]), inspect=False)
-            if digest != segment["sha256"]:
-                self._stored = stored_before
-                self._handle.seek(start)
-                break
-            self._handle.seek(start)
-            self._stored = stored_before
             self._undo(self._reread(segment["stored_bytes"]))
-            good.append(segment)
-        self._known["segments"] = good
         self._handle.truncate()
 
-    def _undo(self, pieces: Iterable[Buffer], inspect: bool = True) -> tuple[str, int]:
-        """Use up one segment's stored bytes; return the sum and number of its raw ones."""
-        segment, count = Hasher(), 0
+    def _good(self) -> list[dict[str, t.Any]]:
+        """Return the segments up to the first that is not what it was."""
+        good, digest = [], hashlib.sha256()
+        for segment in self._known["segments"]:
+            try:
+                for raw in codecs.decode(self._known["codec"], self._reread(segment["stored_bytes"])):
+                    digest.update(raw)
+            except codecs.DAMAGED:
+                break
+            if digest.hexdigest() != segment["sha256_to_here"]:
+                break
+            good.append(segment)
+        self._stored = hashlib.sha256()
+        return good
+
+    def _undo(self, pieces: Iterable[Buffer]) -> int:
+        """Use up one segment's stored bytes: hash and walk its raw ones, and return how many they are.
+
+        Walking is done here, not in a thread: one that computes in Python would hold up the one that reads.
+        """
+        count = 0
         try:
             for raw in codecs.decode(self._known["codec"], pieces):
-                segment.feed(raw)
                 count += len(raw)
                 if count > SEGMENT:
                     raise Mismatch(f"a segment of {self._path} is longer than {SEGMENT >> 20} MiB")
-                if inspect:
-                    self._inspect(raw)
+                for hasher in filter(None, (self._whole, self._since)):
+                    hasher.feed(raw)
+                if self._walker is not None:
+                    self._walker.feed(raw)
         except codecs.DAMAGED as problem:
             raise Mismatch(f"a segment of {self._path} cannot be decompressed: {problem}") from None
-        finally:
-            digest = segment.stop()
-        return digest, count
-
-    def _inspect(self, raw: Buffer) -> None:
-        """Walking is done here, not in a thread: one that computes in Python would hold up the one that reads."""
-        self._whole.feed(raw)
-        if self._walker is not None:
-            self._walker.feed(raw)
+        return count
 
     def _write(self, pieces: Iterable[Buffer]) -> Iterator[Buffer]:
         for piece in pieces:
@@ -290,16 +301,21 @@ class Hasher:
         """Hash *piece* soon; it must not change any more."""
         self._queue.put(piece)
 
-    def stop(self) -> str:
-        """Return the sum once everything fed is in it; can be called twice."""
+    def so_far(self) -> str:
+        """Return the sum of everything fed."""
+        self._queue.join()
+        return self._sum.hexdigest()
+
+    def stop(self) -> None:
+        """End the thread; can be called twice."""
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
-        return self._sum.hexdigest()
 
     def _work(self) -> None:
         while (piece := self._queue.get()) is not None:
             self._sum.update(piece)
+            self._queue.task_done()
 
 
 def stored(file: Mapping[str, t.Any]) -> int:

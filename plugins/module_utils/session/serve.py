@@ -41,6 +41,7 @@ def serve(folder: Folder, source: t.BinaryIO, sink: t.BinaryIO) -> int:
         "list": lambda request: {"files": list_files(folder)},
         "verified": lambda request: {"removed": remove_verified(folder, request.get("paths"))},
     }
+    running = Running()
     while True:
         line = source.readline(MAX_REQUEST)
         if not line:
@@ -48,7 +49,7 @@ def serve(folder: Folder, source: t.BinaryIO, sink: t.BinaryIO) -> int:
         try:
             request = parse_request(line)
             if request.get("op") == "get":
-                send_segment(folder, request, sink)
+                send_segment(folder, request, sink, running)
             elif request.get("op") in operations:
                 _say(sink, operations[request["op"]](request))
             else:
@@ -144,17 +145,36 @@ def _remove(folder: Folder, path: str) -> bool:
     return True
 
 
-def send_segment(folder: Folder, request: dict[str, t.Any], sink: t.BinaryIO) -> None:
-    """Answer a get: a line, the segment in chunks, a line with its hash."""
-    segment, codec = request.get("segment", 0), request.get("codec", "raw")
+class Running:
+    """The SHA-256 of a file's segments as they are asked for one after the other, so that both ends hash them once."""
+
+    def __init__(self) -> None:
+        self._next: tuple[t.Any, int] | None = None
+        self.first = 0
+        self.digest = hashlib.sha256()
+
+    def begin(self, path: t.Any, segment: int) -> None:
+        """Go on with the sum, or begin a new one where *segment* does not follow what was sent before."""
+        if self._next != (path, segment):
+            self.first, self.digest = segment, hashlib.sha256()
+        self._next = None
+
+    def end(self, path: t.Any, segment: int) -> None:
+        self._next = (path, segment + 1)
+
+
+def send_segment(folder: Folder, request: dict[str, t.Any], sink: t.BinaryIO, running: Running) -> None:
+    """Answer a get: a line, the segment in chunks, a line with the sum of the segments from `first` to this one."""
+    path, segment, codec = request.get("path"), request.get("segment", 0), request.get("codec", "raw")
     if codec not in codecs():
         raise Refused(f"this host has no codec {codec!r}: it has {', '.join(codecs())}")
     if not isinstance(segment, int) or not 0 <= segment < 1 << 30:
         raise Refused("segment must be a whole number from 0")
-    with os.fdopen(open_inside(folder, request.get("path")), "rb", buffering=0) as handle:
+    with os.fdopen(open_inside(folder, path), "rb", buffering=0) as handle:
         handle.seek(segment * SEGMENT)
-        _say(sink, {"path": request["path"], "segment": segment, "codec": codec})
-        raw = Hashed(handle)
+        running.begin(path, segment)
+        _say(sink, {"path": path, "segment": segment, "codec": codec, "first": running.first})
+        raw = Hashed(handle, running.digest)
         stored = 0
         for chunk in encode(codec, raw):
             sink.write(b"%08x" % len(chunk))
@@ -162,14 +182,15 @@ def send_segment(folder: Folder, request: dict[str, t.Any], sink: t.BinaryIO) ->
             stored += len(chunk)
         sink.write(b"00000000")
         _say(sink, {"raw_bytes": raw.count, "sha256": raw.digest.hexdigest(), "stored_bytes": stored})
+        running.end(path, segment)
 
 
 class Hashed:
     """The blocks of one segment, counted and hashed as they are read. The block is good until the next is asked for."""
 
-    def __init__(self, handle: t.Any) -> None:
+    def __init__(self, handle: t.Any, digest: t.Any) -> None:
         self._handle = handle
-        self.digest = hashlib.sha256()
+        self.digest = digest
         self.count = 0
 
     def __iter__(self) -> Iterator[memoryview]:

@@ -140,6 +140,15 @@ def test_a_killed_collection_goes_on_at_its_segment(host, run, tmp_path):
     assert evidence.file_sha256(run.path("vantages/node1__eth1/raw/0001.pcap")) == sha
 
 
+def test_segments_that_are_asked_for_apart_are_verified_too(host, run, tmp_path):
+    raw = host / "vantages" / "node1__eth1" / "raw" / "0001.pcap"
+    raw.write_bytes(pcap(70_000, 1200))
+    sha = everything(host)
+    collect.Collector(run, "node1", lambda: pieces(host, tmp_path), "never").collect()
+    file = run.record("node1")["files"]["vantages/node1__eth1/raw/0001.pcap"]
+    assert len(file["segments"]) == 2 and file["sha256_raw"] == sha and file["summary"]["packets"] == 70_000
+
+
 def test_what_was_damaged_here_is_fetched_again(host, run):
     sha = everything(host)
     with pytest.raises(collect.CollectError, match="nothing was removed"):
@@ -183,6 +192,10 @@ class Bent:
     def __iter__(self):
         for piece in self._answer:
             yield bytes([piece[0] ^ 1]) + bytes(piece[1:])
+
+    @property
+    def header(self):
+        return self._answer.header
 
     @property
     def trailer(self):
