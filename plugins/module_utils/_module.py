@@ -12,7 +12,7 @@ from .host import CommandMissing, Host
 from .session import bundle
 from .session.expiry import arm, seconds_of
 from .settings.apply import Outcome, apply, preview, refuse_conflicts
-from .settings.journal import ROOT, STANDING, Owner, Store
+from .settings.journal import ROOT, STANDING, Owner, Store, valid_id
 from .settings.model import Key, Refused, Value
 
 if t.TYPE_CHECKING:
@@ -46,7 +46,7 @@ def change_settings(module: AnsibleModule, desired: Mapping[Key, Value], shape: 
 
     Returns the result every state module has: changed, before, after, commands, side_effects and, if asked for, diff.
     """
-    host, campaign, expires = Host(), module.params["campaign"], module.params["expires"]
+    host, campaign, expires = Host(), valid_id(module.params["campaign"]), module.params["expires"]
     seconds, store = seconds_of(expires or FOREVER), Store(host, ROOT)
     if module.check_mode:
         outcome = preview(host, desired)

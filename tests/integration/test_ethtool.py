@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private flags, rings and LRO on the lab's emulation of a ConnectX: sniffer is lost when a ring changes, LRO needs
+rx_striding_rq, rings are rounded to powers of two."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
+
+HOST, DEVICE = "rdma1", "ens1f0np0"
+CRASH = pathlib.Path(__file__).with_name("crash_on_host.py")
+
+
+@pytest.fixture
+def ethtool(mixed):
+    """Call the module on the host with a kernel of its own; afterwards that is as it was."""
+    before = shown(mixed)
+
+    def call(check=False, **arguments):
+        return mixed.module(HOST, "ethtool", {"device": DEVICE, **arguments}, check=check)
+
+    yield call
+    mixed.ssh(
+        HOST,
+        f"ethtool -K {DEVICE} lro off; ethtool -G {DEVICE} rx 1024 tx 1024; ethtool --set-priv-flags {DEVICE} rx_striding_rq on sniffer off",
+    )
+    mixed.ssh(HOST, "rm -rf /var/lib/wirefleet")
+    assert shown(mixed) == before
+
+
+def shown(fleet):
+    return fleet.ssh(HOST, f"ethtool -g {DEVICE}; ethtool --show-priv-flags {DEVICE}; ethtool -k {DEVICE}")
+
+
+def restored(fleet, campaign="standing"):
+    result = fleet.module(HOST, "capture_session", {"campaign": campaign, "state": "restored"})
+    return {" ".join(row["key"][::2]): row["outcome"] for row in result["restored"]}
+
+
+def test_sniffer_goes_on_once_and_off_again(mixed, ethtool):
+    before = shown(mixed)
+    foreseen = ethtool(check=True, private_flags={"sniffer": True})
+    assert shown(mixed) == before
+    assert mixed.ssh(HOST, "ls /var/lib/wirefleet 2>/dev/null", check=False) == ""
+    done = ethtool(private_flags={"sniffer": True})
+    assert done["commands"] == foreseen["commands"] == [f"ethtool --set-priv-flags {DEVICE} sniffer on"]
+    assert (done["before"], done["after"]) == (foreseen["before"], foreseen["after"])
+    assert "sniffer            : on" in shown(mixed)
+    assert ethtool(private_flags={"sniffer": True})["changed"] is False
+    assert restored(mixed) == {"ethtool_private_flag sniffer": "restored"}
+    assert shown(mixed) == before
+
+
+def test_flag_that_a_ring_change_clears_is_set_after_it(mixed, ethtool):
+    before = shown(mixed)
+    done = ethtool(private_flags={"sniffer": True}, ring={"rx": "max"}, features={"gro": False})
+    assert done["commands"][0] == f"ethtool -G {DEVICE} rx 8192"
+    assert done["after"][DEVICE]["ring"] == {"rx": 8192}
+    assert "sniffer            : on" in shown(mixed)
+    restored(mixed)
+    assert shown(mixed) == before
+
+
+def test_flag_that_is_on_already_survives_the_ring_change(mixed, ethtool):
+    ethtool(private_flags={"sniffer": True})
+    assert ethtool(private_flags={"sniffer": True}, ring={"rx": 4096})["changed"] is True
+    assert "sniffer            : on" in shown(mixed)
+
+
+def test_flag_of_somebody_else_is_a_side_effect_and_comes_back(mixed, ethtool):
+    mixed.ssh(HOST, f"ethtool --set-priv-flags {DEVICE} sniffer on")
+    before = shown(mixed)
+    done = ethtool(ring={"rx": 2048, "tx": 2048})
+    assert done["side_effects"] == [{"setting": f"ethtool_private_flag {DEVICE} sniffer", "before": True, "after": False}]
+    assert restored(mixed) == {"ethtool_ring rx": "restored", "ethtool_ring tx": "restored", "ethtool_private_flag sniffer": "restored"}
+    assert shown(mixed) == before
+
+
+def test_rounded_ring_is_a_failure_that_leaves_nothing(mixed, ethtool):
+    before = shown(mixed)
+    failed = ethtool(ring={"rx": 3000}, features={"gro": False})
+    assert failed["msg"] == (
+        f"ethtool_ring {DEVICE} rx was set to 3000, but reads 4096 afterwards (the driver or kernel rounded or ignored it); nothing stays changed"
+    )
+    assert shown(mixed) == before
+
+
+def test_bad_input_is_refused_before_anything_is_touched(mixed, ethtool):
+    before = shown(mixed)
+    failed = ethtool(features={"gro": False}, ring={"rx": 10000})
+    assert failed["msg"] == f"{DEVICE}: rx ring of 10000 is out of range: the driver allows 1 to 8192, or say max"
+    assert shown(mixed) == before
+
+
+def test_lro_waits_for_striding_rq_and_striding_rq_for_lro(mixed, ethtool):
+    mixed.ssh(HOST, f"ethtool --set-priv-flags {DEVICE} rx_striding_rq off")
+    before = shown(mixed)
+    assert "depends on something that is not so now" in ethtool(features={"lro": True})["msg"]
+    assert shown(mixed) == before, "no wish may stay behind in the kernel"
+    ethtool(features={"lro": True}, private_flags={"rx_striding_rq": True})
+    assert "large-receive-offload: on" in shown(mixed)
+    ethtool(features={"lro": False}, private_flags={"rx_striding_rq": False})
+    ethtool(features={"lro": True}, private_flags={"rx_striding_rq": True})
+    restored(mixed)
+    assert shown(mixed) == before
+
+
+def test_ring_that_somebody_else_changed_is_reported_and_left_alone(mixed, ethtool):
+    ethtool(ring={"rx": 4096, "tx": 4096})
+    mixed.ssh(HOST, f"ethtool -G {DEVICE} rx 512")
+    assert restored(mixed) == {"ethtool_ring rx": "drift", "ethtool_ring tx": "restored"}
+    rings = mixed.ssh(HOST, f"ethtool -g {DEVICE}")
+    assert [line.split()[1] for line in rings.splitlines() if line.startswith(("RX:", "TX:"))] == ["8192", "8192", "512", "1024"]
+
+
+def test_ring_of_one_campaign_does_not_take_the_flag_of_another(mixed, ethtool):
+    before = shown(mixed)
+    ethtool(private_flags={"sniffer": True}, campaign="standing-rdma-sniffer")
+    ethtool(ring={"rx": "max"}, campaign="one")
+    assert "sniffer            : on" in shown(mixed)
+    assert restored(mixed, "one") == {"ethtool_ring rx": "restored"}
+    assert "sniffer            : on" in shown(mixed), "restoring the ring clears the flag, which is not ours"
+    assert "the open campaign standing-rdma-sniffer relies on on" in ethtool(private_flags={"sniffer": False}, campaign="two")["msg"]
+    restored(mixed, "standing-rdma-sniffer")
+    assert shown(mixed) == before
+
+
+def test_several_devices_take_one_call(mixed, ethtool):
+    done = mixed.module(HOST, "ethtool", {"devices": [DEVICE, "eth1"], "features": {"gro": False}})
+    assert sorted(done["after"]) == [DEVICE, "eth1"]
+    assert done["after"]["eth1"] == {"features": {"rx-gro": False}}
+    restored(mixed)
+
+
+def test_killed_at_any_step_everything_goes_back(mixed, tmp_path):
+    (tmp_path / "supervisor.pyz").write_bytes(bundle.build())
+    for path in (tmp_path / "supervisor.pyz", CRASH):
+        mixed.inside("ansible", "-i", mixed.inventory, HOST, "-m", "ansible.builtin.copy", "-a", f"src={path} dest=/root/{path.name}")
+    mixed.ssh(HOST, f"ethtool --set-priv-flags {DEVICE} sniffer on rx_striding_rq off")
+    wishes = [
+        [["ethtool_ring", DEVICE, "rx"], "max"],
+        [["ethtool_private_flag", DEVICE, "rx_striding_rq"], True],
+        [["ethtool_feature", DEVICE, "lro"], True],
+        [["ethtool_feature", DEVICE, "gro"], False],
+    ]
+    said = mixed.ssh(HOST, f"PYTHONPATH=/root/supervisor.pyz python3 /root/crash_on_host.py /root/store {DEVICE} '{json.dumps(wishes)}'")
+    rows = json.loads(said)
+    # open, intent, -G, --set-priv-flags, -K, done, lease, and once to the end
+    assert [killed for _step, killed, _differs in rows] == [True] * 7 + [False]
+    assert [row for row in rows if row[2]] == []
+    mixed.ssh(HOST, f"ethtool --set-priv-flags {DEVICE} sniffer off rx_striding_rq on; rm -rf /root/store")
