@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
@@ -17,6 +18,7 @@ import yaml
 
 from tests.integration.fleet import wait_until
 
+NUMBERS = itertools.count(1)
 FEATURES = "ethtool -k eth1 | grep -E 'generic-receive-offload|tcp-segmentation-offload'"
 
 
@@ -24,7 +26,8 @@ FEATURES = "ethtool -k eth1 | grep -E 'generic-receive-offload|tcp-segmentation-
 def campaign(tmp_path, pair):
     """Write a campaign for the fleet's two hosts and return the words that run it; its evidence lies in tmp_path."""
 
-    def write(name="it", **changes):
+    def write(**changes):
+        name = f"it{next(NUMBERS)}"
         text = {
             "campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "icmp or (vlan and icmp)"}],
             "campaign_start": "+8s",
@@ -75,8 +78,9 @@ def quiet(fleet, host):
     return not fleet.ssh(host, "pgrep -f 'tcpdump|supervisor.pyz'", check=False)
 
 
-def capturing(fleet, host="node1", name="it"):
-    """Wait until the campaign's window is open on *host*."""
+def capturing(fleet, words, host="node1"):
+    """Wait until the window of the campaign that *words* run is open on *host*."""
+    name = words[1].partition("=")[2]
     heartbeat = f"cat /var/lib/wirefleet/*-{name}-*/heartbeat.json"
     wait_until(lambda: '"capturing"' in fleet.ssh(host, heartbeat, check=False), 40, f"no window opened on {host}")
 
@@ -124,7 +128,7 @@ def test_an_ordinary_user_with_become(pair, campaign, before, tmp_path):
 def test_the_controller_dies_in_mid_window(pair, campaign, before, tmp_path):
     words = campaign(campaign_duration="5s")
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
-    capturing(pair)
+    capturing(pair, words)
     assert pair.ssh("node1", FEATURES) != before["node1"]
     os.killpg(controller.pid, signal.SIGKILL)
     settled(pair, before)
@@ -144,7 +148,7 @@ def test_the_controller_dies_in_mid_window(pair, campaign, before, tmp_path):
 def test_a_process_is_killed_on_one_host(pair, campaign, before, tmp_path, victim, status, reason, code):
     words = campaign(campaign_duration="5s")
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
-    capturing(pair)
+    capturing(pair, words)
     pair.ssh("node1", f"pkill -KILL -f '{victim}'", check=False)
     out, _none = controller.communicate(timeout=120)
     found = {vantage["host"]: vantage for vantage in manifest(tmp_path)["vantages"]}
@@ -159,7 +163,7 @@ def test_a_device_goes_away_in_mid_window(pair, campaign, before, tmp_path):
     vantages = [{"hosts": "node2", "device": "gone0"}, {"hosts": "node2", "device": "eth1"}]
     words = campaign(campaign_vantages=vantages, campaign_settings=None, campaign_duration="5s")
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
-    capturing(pair, "node2", "it")
+    capturing(pair, words, "node2")
     pair.ssh("node2", "ip link del gone0")
     out, _none = controller.communicate(timeout=120)
     found = {vantage["device"]: (vantage["status"], vantage["reasons"]) for vantage in manifest(tmp_path)["vantages"]}
@@ -170,7 +174,7 @@ def test_a_device_goes_away_in_mid_window(pair, campaign, before, tmp_path):
 def test_ssh_is_cut_in_mid_window(pair, campaign, before, tmp_path):
     words = campaign(campaign_duration="4s")
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
-    capturing(pair)
+    capturing(pair, words)
     pair.inside("ip", "link", "set", "m-node1", "down")
     out, _none = controller.communicate(timeout=180)
     pair.inside("ip", "link", "set", "m-node1", "up")
@@ -182,13 +186,14 @@ def test_ssh_is_cut_in_mid_window(pair, campaign, before, tmp_path):
 
 
 def test_two_campaigns_that_want_the_same_setting(pair, campaign, before, tmp_path):
-    first = campaign("first", campaign_duration="12s")
+    first = campaign(campaign_duration="12s")
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *first))
-    capturing(pair, "node1", "first")
-    second = campaign("second", campaign_settings={"ethtool": {"features": {"tso": True}}})
+    capturing(pair, first)
+    second = campaign(campaign_settings={"ethtool": {"features": {"tso": True}}})
     done = pair.playbook("capture_campaign.yml", *second)
     assert done.returncode != 0
-    assert "-first-" in done.stdout + done.stderr, "the refusal names the owner"
+    owner = first[1].partition("=")[2]
+    assert f"-{owner}-" in done.stdout + done.stderr, "the refusal names the owner"
     assert controller.wait(timeout=120) == 0
     settled(pair, before)
 
