@@ -10,7 +10,7 @@ import re
 import typing as t
 
 #: Short names of `ethtool -K` and the kernel features behind them (ethtool's off_flag_def, net/ethtool/common.c), as
-#: patterns, since kernels add members: tx-tcp-accecn-segmentation is one of tso since 6.18.
+#: patterns, since kernels add members: Linux 6.18 has tx-tcp-accecn-segmentation in tso, 6.1 does not.
 ALIASES: t.Mapping[str, str] = {
     "rx": "rx-checksum",
     "tx": "tx-checksum-*",

@@ -84,7 +84,7 @@ def test_second_run_changes_nothing(box: Box) -> None:
         assert again["before"] == again["after"] == {"v0": {"features": {"rx-gro": True}}}
 
 
-def test_nothing_to_change_leaves_no_folder(box: Box) -> None:
+def test_nothing_to_change_leaves_no_journal(box: Box) -> None:
     assert box.module(device="v0", features={"gro": False})["changed"] is False
     assert box.run("find", "/var/lib/wirefleet", "-name", "journal.ndjson") == ""
 

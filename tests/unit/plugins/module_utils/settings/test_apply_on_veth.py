@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pathlib
@@ -47,6 +48,33 @@ def test_changed_read_back_and_put_back(veth: Inside, store: Store) -> None:
     assert set(outcomes(restore(veth, store, "c1")).values()) == {"restored"}
     assert veth.features() == before
     assert restore(veth, store, "c1") == []
+
+
+class Watched(Inside):
+    """Notes whether the host's lock is held whenever something is changed."""
+
+    def __init__(self, pid: int, root: str) -> None:
+        super().__init__(pid)
+        self.root = root
+        self.held: list[bool] = []
+
+    def run(self, argv: t.Sequence[str], timeout: float = 30.0, stdin: str = "") -> Result:
+        if argv[1] == "-K":
+            with open(f"{self.root}/lock") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    self.held.append(False)
+                except BlockingIOError:
+                    self.held.append(True)
+        return super().run(argv, timeout, stdin)
+
+
+def test_one_process_at_a_time_changes_settings(veth: Inside, namespace: int, store: Store) -> None:
+    host = Watched(namespace, store.root)
+    watched = Store(host, store.root)
+    change(watched, gro=True)
+    restore(host, watched, "c1")
+    assert host.held == [True, True]
 
 
 def test_second_time_changes_nothing(veth: Inside, store: Store) -> None:
