@@ -16,30 +16,15 @@ description:
   - Runs M(wirefleet.capture.capture_session) with O(wirefleet.capture.capture_session#module:state=armed) and the
     host's part as the preflight resolved it, and keeps on record that it did.
   - From then on the host captures and restores by itself, whatever happens to the controller.
-options:
-  campaign:
-    description: Id of the run, as M(wirefleet.capture.campaign_plan) returned it.
-    type: str
-    required: true
-  evidence_root:
-    description: Folder on the controller that holds the evidence of all runs.
-    type: path
-    required: true
+extends_documentation_fragment:
+  - wirefleet.capture.attributes
+  - wirefleet.capture.run
 attributes:
-  action:
-    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
-    support: full
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
     details: As M(wirefleet.capture.capture_session).
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
-  platform:
-    description: Target OS/families that can be operated against.
-    support: full
-    platforms: linux
 """
 
 EXAMPLES = r"""

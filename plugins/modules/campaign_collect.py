@@ -20,14 +20,6 @@ description:
   - Only after everything is verified and synced on the controller's disk may the host remove its raw files. A rerun
     goes on at the segment where the last one stopped.
 options:
-  campaign:
-    description: Id of the run, as M(wirefleet.capture.campaign_plan) returned it.
-    type: str
-    required: true
-  evidence_root:
-    description: Folder on the controller that holds the evidence of all runs.
-    type: path
-    required: true
   compress:
     description:
       - V(auto) measures the link with the first segment of a large file and compresses only where that is faster.
@@ -35,21 +27,15 @@ options:
     type: str
     choices: [auto, never, gzip, zstd]
     default: auto
+extends_documentation_fragment:
+  - wirefleet.capture.attributes
+  - wirefleet.capture.run
 attributes:
-  action:
-    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
-    support: full
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: none
     details: Collecting is all it does.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
-  platform:
-    description: Target OS/families that can be operated against.
-    support: full
-    platforms: linux
 """
 
 EXAMPLES = r"""

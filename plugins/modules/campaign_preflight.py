@@ -18,33 +18,19 @@ description:
   - Fails with one sentence for each thing that stands in the way. Nothing is touched on the host.
   - In check mode it prints what the host would do; with C(--diff) also each setting before and after.
 options:
-  campaign:
-    description: Id of the run, as M(wirefleet.capture.campaign_plan) returned it.
-    type: str
-    required: true
-  evidence_root:
-    description: Folder on the controller that holds the evidence of all runs.
-    type: path
-    required: true
   allow_missing:
     description: Answer V(missing=true) for a host that cannot be reached, instead of failing.
     type: bool
     default: false
+extends_documentation_fragment:
+  - wirefleet.capture.attributes
+  - wirefleet.capture.run
 attributes:
-  action:
-    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
-    support: full
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
     details: Reads only.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
-  platform:
-    description: Target OS/families that can be operated against.
-    support: full
-    platforms: linux
 """
 
 EXAMPLES = r"""

@@ -19,33 +19,19 @@ description:
     the others.
   - Also measures each host's clock over the open channel, which is more exact than the preflight.
 options:
-  campaign:
-    description: Id of the run, as M(wirefleet.capture.campaign_plan) returned it.
-    type: str
-    required: true
-  evidence_root:
-    description: Folder on the controller that holds the evidence of all runs.
-    type: path
-    required: true
   hosts_per_second:
     description: How many hosts to ask each second.
     type: float
     default: 20.0
+extends_documentation_fragment:
+  - wirefleet.capture.attributes
+  - wirefleet.capture.run
 attributes:
-  action:
-    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
-    support: full
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
     details: Changes nothing.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
-  platform:
-    description: Target OS/families that can be operated against.
-    support: full
-    platforms: linux
 """
 
 EXAMPLES = r"""
