@@ -18,7 +18,7 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action 
 )
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ansible_collections.wirefleet.capture.plugins.plugin_utils.channel import Channel
 
@@ -39,6 +39,8 @@ class ActionModule(CampaignAction):
         watch.follow(watches, closes_ns, options["hosts_per_second"], _tell)
         found = watch.summary(watches)
         evidence.write_json(run.path(evidence.WORK, "wait.json"), found)
+        for host, facts in found.items():
+            run.update(host, captured_bytes=captured_bytes(facts["heartbeat"]))
         states = {host: str((facts["heartbeat"] or {}).get("state", "no answer")) for host, facts in found.items()}
         run.event("window_closed", states=states)
         silent = [f"{host}: {found[host]['problem']}" for host, state in states.items() if state not in watch.ENDED]
@@ -49,6 +51,12 @@ class ActionModule(CampaignAction):
         serve = remote.serve_argv(run.id, run.record(host).get("serve"))
         connection = remote.connect(host, task_vars["hostvars"], self._task, self._play_context)
         return lambda: remote.open_asking(connection, serve)
+
+
+def captured_bytes(heartbeat: Mapping[str, t.Any] | None) -> int | None:
+    """Return what the host said it had captured, None where it did not. Pure."""
+    sizes = [vantage["bytes"] for vantage in (heartbeat or {}).get("vantages", [])]
+    return None if not sizes or None in sizes else sum(sizes)
 
 
 def _is_awaited(record: dict[str, t.Any]) -> bool:

@@ -14,9 +14,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
-from ansible_collections.wirefleet.capture.plugins.plugin_utils import remote
 
-from . import fetcher
 from .fleet import Fleet
 from .measure import Failed, Table, Used, median
 
@@ -28,16 +26,18 @@ SIZE = 1 << 30
 SLURPED = 32 * MIB
 REPEATS = 3
 HOST = "node1"
-FOLDER = f"/var/lib/wirefleet/{fetcher.RUN}"
-SOURCE = f"{FOLDER}/{fetcher.FILE}"
+FOLDER = "/var/lib/wirefleet/20260101T000000Z-bench-000000"
+SOURCE = f"{FOLDER}/vantages/node1__eth1/raw/0001.pcap"
+#: What the hosts' link is slowed down to for the last rows; far above it, this machine's cores are the limit.
+LINK = "1gbit"
 GCM = ["-o", "Ciphers=aes128-gcm@openssh.com"]
-#: Writes a pcap file of the given size whose packets have so many bytes of noise each, and a second, small one.
+#: Writes a pcap file of the given size whose packets have so many bytes of noise each.
 WRITER = """
 import os, struct, sys
 path, size, length = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 os.makedirs(os.path.dirname(path), exist_ok=True)
-noise = os.urandom(1 << 20)
-block = b"".join(struct.pack("<IIII", 1000 + n, n, length, 1500) + noise[n * 64 % 524288:][:length] for n in range(16384))
+count = (16 << 20) // (16 + length)
+block = b"".join(struct.pack("<IIII", 1000 + n, n, length, 1500) + os.urandom(length) for n in range(count))
 with open(path, "wb") as file:
     file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
     while size - file.tell() >= len(block):
@@ -57,17 +57,32 @@ class Way(t.NamedTuple):
     copy: Callable[[pathlib.Path], tuple[float, Used]]
 
 
+class Group(t.NamedTuple):
+    """What is compared with each other: all over the same link."""
+
+    link: str
+    ways: list[Way]
+    figures: dict[str, list[tuple[float, Used]]]
+
+
 def run() -> Table:
     with Fleet("pair") as fleet, tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        ways = [*_others(fleet), _ours(fleet, 1024), _ours(fleet, 256)]
-        figures: dict[str, list[tuple[float, Used]]] = {way.name: [] for way in ways}
-        for _round in range(REPEATS):
-            for way in ways:
-                target = pathlib.Path(folder) / "copy"
-                target.mkdir()
-                figures[way.name].append(way.copy(target))
-                shutil.rmtree(target)
-    return _table(ways, figures)
+        others, ours = _others(fleet), [_ours(fleet, 1024), _ours(fleet, 256)]
+        groups = [_measured("memory", [*others, *ours], folder)]
+        fleet.ssh(HOST, f"tc qdisc add dev eth0 root tbf rate {LINK} burst 256kb latency 20ms")
+        groups.append(_measured("1 Gbit/s", [others[1], others[3], *ours], folder))
+    return _table(groups)
+
+
+def _measured(link: str, ways: list[Way], folder: str) -> Group:
+    figures: dict[str, list[tuple[float, Used]]] = {way.name: [] for way in ways}
+    for _round in range(REPEATS):
+        for way in ways:
+            target = pathlib.Path(folder) / "copy"
+            target.mkdir()
+            figures[way.name].append(way.copy(target))
+            shutil.rmtree(target)
+    return Group(link, ways, figures)
 
 
 def _memory() -> str | None:
@@ -75,28 +90,34 @@ def _memory() -> str | None:
     return "/dev/shm" if os.path.isdir("/dev/shm") and shutil.disk_usage("/dev/shm").free > 2 * SIZE else None
 
 
-def _table(ways: list[Way], figures: dict[str, list[tuple[float, Used]]]) -> Table:
-    seconds = {way.name: median(taken for taken, _use in figures[way.name]) for way in ways}
-    best = min(seconds[way.name] for way in ways if way.name.startswith(("ssh", "rsync")))
+def _table(groups: list[Group]) -> Table:
+    notes = [
+        "The host is a namespace of this machine: ssh, sshd, both ends' hashing and the kernel share its cores, which is "
+        "what limits the rows over memory. Packets are noise, which no compression makes smaller.",
+        "Time is the wall clock: of ansible.builtin.fetch with the start of ansible, of the collector from opening its "
+        "connection to the host's removing the file. CPU is the controller's. Peak memory is that of the largest "
+        "process there; the collector's has Ansible's modules loaded, as a task has.",
+        f"fetch with become reads the file through JSON; {SLURPED // MIB} MiB is what it can be asked for here.",
+    ]
+    columns = ("link", "way", "MiB", "seconds", "MB/s", "time against the best of ssh and rsync", "CPU s", "peak MiB", "verified")
+    how = f"One file from a host to a folder in memory, median of {REPEATS} interleaved rounds."
+    return Table("collect", how, columns, [row for group in groups for row in _rows(group)], notes)
+
+
+def _rows(group: Group) -> list[tuple[str, ...]]:
+    seconds = {way.name: median(taken for taken, _use in group.figures[way.name]) for way in group.ways}
+    best = min(taken for name, taken in seconds.items() if name.startswith(("ssh", "rsync")))
     rows = []
-    for way in ways:
-        taken, uses = seconds[way.name], [use for _taken, use in figures[way.name]]
+    for way in group.ways:
+        taken, uses = seconds[way.name], [use for _taken, use in group.figures[way.name]]
         ratio = taken / best * SIZE / way.size
         rows.append(
             (
-                way.name, str(way.size // MIB), f"{taken:.2f}", f"{way.size / taken / 1e6:.0f}", f"{ratio:.2f}",
+                group.link, way.name, f"{way.size / MIB:.0f}", f"{taken:.2f}", f"{way.size / taken / 1e6:.0f}", f"{ratio:.2f}",
                 f"{median(use.cpu_s for use in uses):.2f}", f"{max(use.rss_mib for use in uses):.0f}", way.verified,
             )
         )  # fmt: skip
-    notes = [
-        "The host is a namespace of this machine: ssh, sshd, both ends' hashing and the kernel share its cores.",
-        "Time is the wall clock: of ansible.builtin.fetch with the start of ansible, of the collector from opening its "
-        "connection to the host's removing the file. Peak memory is that of the largest process on the controller.",
-        f"fetch with become reads the file through JSON; {SLURPED // MIB} MiB is what it can be asked for here.",
-    ]
-    columns = ("way", "MiB", "seconds", "MB/s", "time against the best of ssh and rsync", "CPU s", "peak MiB", "verified")
-    how = f"One file from a host to a folder in memory, median of {REPEATS} interleaved rounds."
-    return Table("collect", how, columns, rows, notes)
+    return rows
 
 
 def _others(fleet: Fleet) -> list[Way]:
@@ -132,8 +153,7 @@ def _others(fleet: Fleet) -> list[Way]:
 def _ours(fleet: Fleet, length: int) -> Way:
     """The collector through sudo, with the supervisor that hosts really run; the file is made anew for each copy."""
     user = fleet.ssh_words(HOST)
-    target = user[-1].replace("root@", "engineer@")
-    argv = [*user[:-1], *(word.decode() for word in remote.ssh_options([])), target]
+    argv = [*user[:-1], user[-1].replace("root@", "engineer@")]
     argv.append(f"sudo -n python3 {FOLDER}/supervisor.pyz serve {FOLDER}")
     size = _write(fleet, SOURCE, SIZE, length)
 
@@ -146,7 +166,7 @@ def _ours(fleet: Fleet, length: int) -> Way:
         said = json.loads(use.out.splitlines()[-1])
         if said["sha256"] != sha256:
             raise Failed("the collector did not bring what is on the host")
-        return said["seconds"], use
+        return said["seconds"], use._replace(cpu_s=said["cpu_s"])
 
     return Way(f"wirefleet.capture, packets of {length} bytes", size, "SHA-256, every packet counted", copy)
 
