@@ -12,6 +12,8 @@ import pathlib
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
 
+from tests.integration.fleet import wait_until
+
 HOST, DEVICE = "rdma1", "ens1f0np0"
 CRASH = pathlib.Path(__file__).with_name("crash_on_host.py")
 
@@ -134,6 +136,21 @@ def test_several_devices_take_one_call(mixed, ethtool):
     done = mixed.module(HOST, "ethtool", {"devices": [DEVICE, "eth1"], "features": {"gro": False}})
     assert sorted(done["after"]) == [DEVICE, "eth1"]
     assert done["after"]["eth1"] == {"features": {"rx-gro": False}}
+    restored(mixed)
+
+
+def test_host_puts_it_back_by_itself_when_the_time_is_over(mixed, ethtool):
+    before = shown(mixed)
+    assert ethtool(ring={"rx": "max"}, expires="8s")["expires_at"] > 0
+    assert ethtool(private_flags={"sniffer": True})["expires_at"] > 0, "a call that says nothing about the time leaves it as it is"
+    assert shown(mixed) != before
+    wait_until(lambda: shown(mixed) == before, 30, "the time of 8 s is over")
+
+
+def test_time_can_be_taken_away_again(mixed, ethtool):
+    ethtool(ring={"rx": "max"}, expires="10m")
+    assert ethtool(ring={"rx": "max"}, expires="forever")["expires_at"] is None
+    wait_until(lambda: not mixed.ssh(HOST, "pgrep -f 'supervisor.pyz expire'", check=False), 15, "nobody waits any more")
     restored(mixed)
 
 
