@@ -32,7 +32,7 @@ def release() -> str:
 
 def labnic() -> pathlib.Path:
     """Return labnic.ko for the installed kernel, built from the kernel's own source package where it is not cached."""
-    recipe = release() + hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+    recipe = f"{release()} from its own source {hashlib.sha256(SOURCE.read_bytes()).hexdigest()}"
     return cached("labnic.ko", recipe, _build_module)
 
 
@@ -68,7 +68,7 @@ def _build_module(path: pathlib.Path) -> None:
     print("building the lab's NIC module for the User-Mode Linux kernel, about a minute (once)", flush=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         tree = _kernel_source(pathlib.Path(folder), version)
-        _configure(tree, version)
+        _configure(tree)
         work = pathlib.Path(folder) / "labnic"
         work.mkdir()
         shutil.copy(SOURCE, work)
@@ -79,7 +79,7 @@ def _build_module(path: pathlib.Path) -> None:
 
 def _kernel_source(folder: pathlib.Path, version: str) -> pathlib.Path:
     series = ".".join(version.split(".")[:2])
-    run(["apt-get", "download", f"linux-source-{series}"], cwd=folder)
+    run(["apt-get", "download", f"linux-source-{series}={_source_version(f'linux-source-{series}', version)}"], cwd=folder)
     package = next(folder.glob("linux-source-*.deb"))
     run(["dpkg-deb", "-x", str(package), str(folder)])
     package.unlink()
@@ -88,10 +88,20 @@ def _kernel_source(folder: pathlib.Path, version: str) -> pathlib.Path:
     return folder / f"linux-source-{series}"
 
 
-def _configure(tree: pathlib.Path, version: str) -> None:
+def _source_version(package: str, release: str) -> str:
+    """Return the version of *package* that linux.uml was built from.
+
+    Stable updates add fields to struct net_device, so that a module built from a later one reads the wrong ones.
+    """
+    offered = re.findall(r"^ *\S+ \| *(\S+) \|", run(["apt-cache", "madison", package]).stdout, re.MULTILINE)
+    found = next((version for version in offered if version.partition("-")[0] == release), None)
+    if found is None:
+        raise Problem(f"apt offers no {package} of version {release}, from which linux.uml was built: add a Debian archive that has it")
+    return found
+
+
+def _configure(tree: pathlib.Path) -> None:
     shown = subprocess.run([str(KERNEL), "--showconfig"], capture_output=True, text=True, check=True).stdout
     (tree / ".config").write_text("\n".join(re.findall(r"^(?:CONFIG_|# CONFIG_).*$", shown, re.MULTILINE)) + "\n")
-    makefile = tree / "Makefile"
-    makefile.write_text(re.sub(r"^SUBLEVEL = .*", f"SUBLEVEL = {version.split('.')[2]}", makefile.read_text(), flags=re.MULTILINE))
     run(["make", "-C", str(tree), "ARCH=um", "olddefconfig"])
     run(["make", "-C", str(tree), "-j2", "ARCH=um", "modules_prepare"])

@@ -10,6 +10,7 @@
 #include <linux/ethtool.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
 
 #define RING_MIN 64
 #define RING_MAX 8192
@@ -259,22 +260,31 @@ static void labnic_setup(struct net_device *dev)
 	own->channels = 8;
 }
 
-static void labnic_remove(void)
+/* Both leave under one lock: nobody can open one of them when the other, whose carrier that would touch, is gone. */
+static void labnic_unregister(int registered)
 {
+	LIST_HEAD(leaving);
 	int i;
 
-	for (i = 0; i < 2; i++)
-		if (pair[i] && pair[i]->reg_state == NETREG_REGISTERED)
-			unregister_netdev(pair[i]);
+	rtnl_lock();
+	for (i = 0; i < registered; i++)
+		unregister_netdevice_queue(pair[i], &leaving);
+	unregister_netdevice_many(&leaving);
+	rtnl_unlock();
 	for (i = 0; i < 2; i++)
 		if (pair[i])
 			free_netdev(pair[i]);
 }
 
+static void __exit labnic_exit(void)
+{
+	labnic_unregister(2);
+}
+
 static int __init labnic_init(void)
 {
 	const char *names[2] = {name, "labwire0"};
-	int i, error = -ENOMEM;
+	int i, registered = 0, error = -ENOMEM;
 
 	for (i = 0; i < 2; i++) {
 		pair[i] = alloc_netdev(sizeof(struct labnic), names[i], NET_NAME_USER, labnic_setup);
@@ -282,20 +292,21 @@ static int __init labnic_init(void)
 			goto failed;
 	}
 	pair[1]->ethtool_ops = &labwire_ethtool_ops;
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 2; i++)
 		((struct labnic *)netdev_priv(pair[i]))->peer = pair[1 - i];
-		error = register_netdev(pair[i]);
+	for (; registered < 2; registered++) {
+		error = register_netdev(pair[registered]);
 		if (error)
 			goto failed;
-		netif_carrier_off(pair[i]);
+		netif_carrier_off(pair[registered]);
 	}
 	return 0;
 failed:
-	labnic_remove();
+	labnic_unregister(registered);
 	return error;
 }
 
 module_init(labnic_init);
-module_exit(labnic_remove);
+module_exit(labnic_exit);
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("ConnectX-like ethtool face on a pair of virtual NICs, an emulation for tests");
