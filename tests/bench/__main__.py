@@ -14,13 +14,15 @@ import sys
 from .machine import about
 from .measure import Failed, Table
 
-PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "bench.md"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "bench.md"
 PARTS = ("cost", "skew", "collect", "loss")
 
 
 def main(words: list[str]) -> int:
     options = parser().parse_args(words)
     failed = False
+    sys.path.insert(0, str(ROOT / ".cache" / "tree"))
     print(about(), flush=True)
     for name in options.parts or PARTS:
         try:

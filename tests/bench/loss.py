@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
 
 SENDER = pathlib.Path(__file__).with_name("sender.c")
 DEVICES = ("sends0", "hears0")
-SECONDS = 6
+SECONDS = 5
 REPEATS = 3
 GIB = 1 << 30
 SETUP = """
