@@ -103,10 +103,10 @@ class Collector:
             self._try_link(channel, path, known)
         window = (self._session["t0_ns"], self._session["t0_ns"] + round(self._session["duration_s"] * 1e9))
         with Copy(self._run.path(path), known, Walker(*window) if is_raw else None) as copy:
-            self._save()
             for answer in channel.get(copy.missing(path)):
                 copy.add(answer)
-                self._save()
+                if known["bytes"] > SEGMENT:
+                    self._save()
             known.update(copy.finish())
         self._save()
 
