@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from . import lab, network
+from . import lab, network, packages
 from .fleet import FLEETS
 from .hub import Hub
 from .problem import Problem
@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: list[str]) -> int:
     options = parser().parse_args(words)
+    os.environ["PATH"] = packages.PATH
     try:
         return VERBS[options.verb](Hub(options.lab), options)
     except Problem as problem:

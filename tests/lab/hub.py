@@ -12,7 +12,11 @@ import signal
 import subprocess
 import time
 
+from . import user
 from .problem import Problem
+
+#: The variable that says inside the hub, where an ordinary user is root, where the labs of the one outside are.
+BASE = "WIREFLEET_LAB_BASE"
 
 #: PID 1 of the hub. Ignoring SIGCHLD makes the kernel reap whatever is left to it.
 INIT = 'trap "" CHLD; ip link set lo up; exec sleep infinity'
@@ -48,11 +52,10 @@ class Hub:
             raise Problem(f"the lab {self.name} is up already: take it down first, or choose another name with --lab")
         self.state.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o700)
-        user = [] if os.geteuid() == 0 else ["--user", "--map-root-user", "--map-auto"]
-        spaces = ["--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+        spaces = [*user.spaces(), "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
         log = open(self.state / "hub.log", "wb")  # noqa: SIM115 - the child keeps it
         shell = subprocess.Popen(
-            ["unshare", *user, *spaces, "sh", "-c", INIT], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            ["unshare", *spaces, "sh", "-c", INIT], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
         pid = self._child_of(shell)
         (self.state / "hub.json").write_text(json.dumps([pid, _started(pid)]))
@@ -75,8 +78,9 @@ class Hub:
         pid = self.pid()
         if pid is None:
             raise Problem(f"the lab {self.name} is not up: python3 -m tests.lab up FLEET --lab {self.name}")
-        user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        return ["nsenter", "-t", str(pid), *user, "-n", "-m", "-p", "-i", f"--wd={os.getcwd()}", "--"]
+        space = ["--user", "--preserve-credentials"] if user.ordinary() else []
+        words = ["nsenter", "-t", str(pid), *space, "-n", "-m", "-p", "-i", f"--wd={os.getcwd()}", "--"]
+        return [*words, "env", f"{BASE}={base()}"]
 
     def destroy(self) -> bool:
         """Kill the hub, and with it every process, network and mount of the lab; return whether it was up."""
@@ -90,9 +94,11 @@ class Hub:
 
 def base() -> pathlib.Path:
     """Return the folder of all labs of this user."""
-    if os.geteuid() == 0:
+    if BASE in os.environ:
+        return pathlib.Path(os.environ[BASE])
+    if not user.ordinary():
         return pathlib.Path("/run/wirefleet-lab")
-    return pathlib.Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/wirefleet-lab-{os.getuid()}") / "wirefleet-lab"
+    return pathlib.Path(os.environ.get("XDG_RUNTIME_DIR") or os.path.expanduser("~/.cache")) / "wirefleet-lab/run"
 
 
 def _started(pid: int) -> str | None:

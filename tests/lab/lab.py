@@ -21,6 +21,7 @@ from .packages import ensure
 from .problem import Problem
 from .rootfs import rootfs, run
 from .umlkernel import image
+from .user import require
 
 MAKERS = {"namespace": namespace.start, "uml": uml.start}
 BOOT_SECONDS = 120
@@ -30,9 +31,11 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 def up(hub: Hub, name: str) -> float:
     """Bring fleet *name* up in *hub*; return how many seconds the hosts took to answer."""
     hosts = fleet(name)
+    uml_hosts = [host for host in hosts if host.kind == "uml"]
     ensure(hosts)
+    require(bool(uml_hosts))
     rootfs()
-    if any(host.kind == "uml" for host in hosts):
+    if uml_hosts:
         image()
     hub.create()
     started = time.monotonic()
@@ -151,9 +154,8 @@ def status(hub: Hub) -> str:
     """Return a table of the lab's hosts, asked now; from inside the hub."""
     rows = [("host", "kind", "init", "address", "data device", "data address", "answers")]
     for host in hosts_of(hub):
-        rows.append(
-            (host.name, host.kind, host.init, host.address, host.data_device, host.data_address, "yes" if answers(host) else "NO")
-        )
+        init = namespace.init_of(hub, host) if host.kind == "namespace" else host.init
+        rows.append((host.name, host.kind, init, host.address, host.data_device, host.data_address, "yes" if answers(host) else "NO"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows)
 

@@ -25,12 +25,13 @@ def start(hub: Hub, host: Host, folder: pathlib.Path) -> None:
     for name in ("upper", "work", "root"):
         (folder / name).mkdir(parents=True)
     os.mkfifo(folder / "go")
-    arguments = [host.name, folder, rootfs(), host.init, host.address, host.data_address, hub.key.with_suffix(".pub")]
+    cgroup = make_cgroup(hub, host)
+    arguments = [host.name, folder, rootfs(), init_of(hub, host), host.address, host.data_address, hub.key.with_suffix(".pub")]
     with open(folder / "console", "wb") as console:
         shell = subprocess.Popen(
             ["unshare", *SPACES, str(INIT), *map(str, arguments)],
             stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
-            preexec_fn=lambda: join_cgroup(hub, host),  # noqa: PLW1509 - single-threaded, before exec
+            preexec_fn=lambda: join_cgroup(cgroup),  # noqa: PLW1509 - single-threaded, before exec
         )  # fmt: skip
     make_veth(host, _child_of(shell, host))
     (folder / "go").write_text("go\n")
@@ -60,12 +61,27 @@ def cgroup_of(hub: Hub) -> pathlib.Path | None:
     return mount / f"wirefleet-lab-{hub.name}" if mount else None
 
 
-def join_cgroup(hub: Hub, host: Host) -> None:
-    """Give the host a cgroup of its own: without one all systemds of the machine would share a tree."""
+def make_cgroup(hub: Hub, host: Host) -> pathlib.Path | None:
+    """Make the host a cgroup of its own, without which all systemds of the machine would share a tree; None if we may not."""
     top = cgroup_of(hub)
-    if top is not None and os.geteuid() == 0:
+    if top is None:
+        return None
+    try:
         (top / host.name).mkdir(parents=True, exist_ok=True)
-        (top / host.name / "cgroup.procs").write_text("0")
+    except PermissionError:
+        return None
+    return top / host.name
+
+
+def init_of(hub: Hub, host: Host) -> str:
+    """Return what is PID 1 of *host*: systemd needs the cgroup that start() made, or could not make."""
+    top = cgroup_of(hub)
+    return host.init if top is not None and (top / host.name).is_dir() else "sshd"
+
+
+def join_cgroup(cgroup: pathlib.Path | None) -> None:
+    if cgroup is not None:
+        (cgroup / "cgroup.procs").write_text("0")
 
 
 def remove_cgroups(hub: Hub) -> None:

@@ -9,11 +9,11 @@ import fcntl
 import hashlib
 import os
 import pathlib
-import shutil
 import subprocess
 import typing as t
 
 from .problem import Problem
+from .user import as_root, ordinary
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,15 +61,15 @@ def cached(name: str, recipe: str, build: Callable[[pathlib.Path], None]) -> pat
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             partial = path.with_suffix(".partial")
-            _discard(partial)
+            discard(partial)
             build(partial)
             partial.rename(path)
     return path
 
 
-def _discard(path: pathlib.Path) -> None:
+def discard(path: pathlib.Path) -> None:
     if path.is_dir():
-        shutil.rmtree(path)
+        run([*as_root(), "rm", "-rf", "--", str(path)])
     else:
         path.unlink(missing_ok=True)
 
@@ -82,8 +82,8 @@ def rootfs() -> pathlib.Path:
 
 def _build(folder: pathlib.Path) -> None:
     print(f"building the hosts' root from Debian {SUITE} packages, about a minute (once): {' '.join(PACKAGES)}", flush=True)
-    run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(folder)])
-    run(["chroot", str(folder), "useradd", "--create-home", "--shell", "/bin/bash", "engineer"])
+    _install(folder)
+    run([*as_root(), "chroot", str(folder), "useradd", "--create-home", "--shell", "/bin/bash", "engineer"])
     for path, text in CONFIGURATION.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +97,19 @@ def _build(folder: pathlib.Path) -> None:
     default = folder / "etc/systemd/system/default.target"
     default.unlink(missing_ok=True)
     default.symlink_to("/lib/systemd/system/multi-user.target")
+
+
+def _install(folder: pathlib.Path) -> None:
+    """Unpack the packages. An ordinary user's copy belongs to the ids of the namespace that will use it."""
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE]
+    if not ordinary():
+        run([*command, str(folder)])
+        return
+    archive = folder.with_suffix(".tar")
+    run([*command, "--mode=unshare", str(archive)])
+    folder.mkdir()
+    run([*as_root(), "tar", "-C", str(folder), "--exclude=./dev/*", "-xpf", str(archive)])
+    archive.unlink()
 
 
 def run(argv: list[str], **options: t.Any) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,8 @@ import subprocess
 import tempfile
 
 from .problem import Problem
-from .rootfs import cached, rootfs, run
+from .rootfs import cached, discard, rootfs, run
+from .user import as_root
 
 KERNEL = pathlib.Path("/usr/bin/linux.uml")
 MODULES = pathlib.Path("/usr/lib/uml/modules")
@@ -47,7 +48,7 @@ def _build_image(path: pathlib.Path) -> None:
     print("making the disk image of the User-Mode Linux hosts (once)", flush=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         tree = pathlib.Path(folder) / "root"
-        run(["cp", "-a", "--reflink=auto", str(rootfs()), str(tree)])
+        run([*as_root(), "cp", "-a", "--reflink=auto", str(rootfs()), str(tree)])
         modules = tree / "lib/modules" / version
         shutil.copytree(MODULES / version, modules, symlinks=True)
         (modules / "extra").mkdir(exist_ok=True)
@@ -56,7 +57,8 @@ def _build_image(path: pathlib.Path) -> None:
         run(["depmod", "-b", str(tree), version])
         with open(path, "wb") as handle:
             handle.truncate(IMAGE_BYTES)
-        run(["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", str(tree), str(path)])
+        run([*as_root(), "mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", str(tree), str(path)])
+        discard(tree)
 
 
 def _build_module(path: pathlib.Path) -> None:
