@@ -81,24 +81,26 @@ def _build_module(path: pathlib.Path) -> None:
 
 def _kernel_source(folder: pathlib.Path, version: str) -> pathlib.Path:
     series = ".".join(version.split(".")[:2])
-    run(["apt-get", "download", f"linux-source-{series}={_source_version(f'linux-source-{series}', version)}"], cwd=folder)
-    package = next(folder.glob("linux-source-*.deb"))
-    run(["dpkg-deb", "-x", str(package), str(folder)])
-    package.unlink()
-    archive = folder / f"usr/src/linux-source-{series}.tar.xz"
+    package = f"linux-source-{series}"
+    wanted = source_version(run(["apt-cache", "madison", package]).stdout, version)
+    run(["apt-get", "download", f"{package}={wanted}"], cwd=folder)
+    deb = next(folder.glob(f"{package}_*.deb"))
+    run(["dpkg-deb", "-x", str(deb), str(folder)])
+    deb.unlink()
+    archive = folder / f"usr/src/{package}.tar.xz"
     run(["tar", "-xf", str(archive), "-C", str(folder)])
-    return folder / f"linux-source-{series}"
+    return folder / package
 
 
-def _source_version(package: str, release: str) -> str:
-    """Return the version of *package* that linux.uml was built from.
+def source_version(madison: str, release: str) -> str:
+    """Return, from what apt-cache madison prints, the version of the source that the kernel *release* was built from.
 
     Stable updates add fields to struct net_device, so that a module built from a later one reads the wrong ones.
     """
-    offered = re.findall(r"^ *\S+ \| *(\S+) \|", run(["apt-cache", "madison", package]).stdout, re.MULTILINE)
+    offered = re.findall(r"^ *\S+ \| *(\S+) \|", madison, re.MULTILINE)
     found = next((version for version in offered if version.partition("-")[0] == release), None)
     if found is None:
-        raise Problem(f"apt offers no {package} of version {release}, from which linux.uml was built: add a Debian archive that has it")
+        raise Problem(f"apt offers no kernel source of version {release}, which linux.uml is: run apt-get update, or add an archive that has it")
     return found
 
 

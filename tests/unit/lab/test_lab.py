@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's pure parts, and what a person is told who asks for something there is not."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import pathlib
+import subprocess
+
+import pytest
+from ansible_collections.wirefleet.capture.tests.lab import __main__ as cli
+from ansible_collections.wirefleet.capture.tests.lab import hub, packages, umlkernel, user
+from ansible_collections.wirefleet.capture.tests.lab.fleet import FLEETS, HUB_ADDRESS, Host, fleet
+from ansible_collections.wirefleet.capture.tests.lab.inventory import inventory
+from ansible_collections.wirefleet.capture.tests.lab.problem import Problem
+
+NODE = Host("node1", 1)
+RDMA = Host("rdma1", 2, kind="uml", groups=("rdma_hosts",), data_device="ens1f0np0")
+
+
+@pytest.mark.parametrize("name", FLEETS)
+def test_no_two_hosts_of_a_fleet_share_anything(name: str) -> None:
+    hosts = fleet(name)
+    addresses = [HUB_ADDRESS, *(a for host in hosts for a in (host.address, host.data_address))]
+    macs = [host.mac(network) for host in hosts for network in ("mgmt", "data")]
+    ports = [host.port(network) for host in hosts for network in ("mgmt", "data")]
+    for values in ([host.name for host in hosts], addresses, macs, ports):
+        assert len(set(values)) == len(values)
+    assert all(len(port) <= 15 for port in ports), "IFNAMSIZ of Linux"
+
+
+@pytest.mark.parametrize("number", [1, 249, 250, 255])
+def test_addresses_are_those_of_hosts(number: int) -> None:
+    host = Host("n", number)
+    for address, network in ((host.address, "10.77.0.0/16"), (host.data_address, "10.78.0.0/16")):
+        assert ipaddress.ip_address(address) in ipaddress.ip_network(network)
+        assert address.rpartition(".")[2] not in ("0", "255")
+    assert all(len(part) == 2 for part in host.mac("data").split(":"))
+
+
+def test_an_unknown_fleet_names_those_there_are() -> None:
+    with pytest.raises(Problem, match="no fleet 'nix'.*demo.*pair"):
+        fleet("nix")
+
+
+def test_the_inventory_has_every_host_in_its_groups() -> None:
+    children = json.loads(inventory([NODE, RDMA], "/key", "/cp"))["all"]["children"]
+    assert {group: sorted(content["hosts"]) for group, content in children.items()} == {
+        "fleet": ["node1", "rdma1"], "namespace_hosts": ["node1"], "uml_hosts": ["rdma1"], "rdma_hosts": ["rdma1"],
+    }  # fmt: skip
+    assert children["fleet"]["hosts"]["rdma1"] == {
+        "ansible_host": "10.77.0.3", "data_device": "ens1f0np0", "data_address": "10.78.0.3",
+    }  # fmt: skip
+    assert children["fleet"]["vars"]["ansible_ssh_private_key_file"] == "/key"
+    assert children["fleet"]["vars"]["ansible_control_path_dir"] == "/cp"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "uid", "there", "expected"),
+    [
+        ((NODE,), 0, {"mmdebstrap", "ssh", "ssh-keygen", "ip", "tc", "nsenter"}, []),
+        ((NODE,), 0, {"mmdebstrap", "ip", "nsenter"}, ["openssh-client", "iproute2"]),
+        ((NODE,), 1000, {"mmdebstrap", "ssh", "ssh-keygen", "ip", "tc", "nsenter"}, ["uidmap"]),
+        ((RDMA,), 0, {"mmdebstrap", "ssh", "ssh-keygen", "ip", "tc", "nsenter", "gcc", "make", "mkfs.ext4", "depmod", "bison", "bc"},
+         ["user-mode-linux", "flex", "xz-utils"]),
+    ],
+)  # fmt: skip
+def test_each_missing_package_is_named_once(
+    hosts: tuple[Host, ...], uid: int, there: set[str], expected: list[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program in there:
+        (tmp_path / program).touch(0o755)
+    monkeypatch.setattr(packages, "PATH", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    assert packages.missing(hosts) == expected
+
+
+@pytest.mark.parametrize("name", ["demo", "l11", "my-lab", "7"])
+def test_a_lab_keeps_its_state_in_a_folder_of_its_name(name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(hub.BASE, str(tmp_path))
+    lab = hub.Hub(name)
+    assert lab.state == tmp_path / name
+    assert lab.inventory.parent == lab.key.parent == lab.state
+
+
+@pytest.mark.parametrize("name", ["", "-", "..", "a/b", "a b", "a;b", "a_b", "x\n"])
+def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
+    with pytest.raises(Problem, match="cannot be the name of a lab"):
+        hub.Hub(name)
+
+
+def test_a_hub_whose_number_another_process_has_now_is_not_up(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(hub.BASE, str(tmp_path))
+    lab = hub.Hub("x")
+    lab.state.mkdir()
+    (lab.state / "hub.json").write_text('[1, "not when PID 1 started"]')
+    assert lab.pid() is None
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["up", "nix"], "there is no fleet 'nix': choose one of "),
+        (["status"], "the lab test-cli is not up: python3 -m tests.lab up FLEET --lab test-cli"),
+        (["inventory"], "the lab test-cli is not up: "),
+        (["ssh", "node1"], "the lab test-cli is not up: "),
+        (["exec", "true"], "the lab test-cli is not up: "),
+        (["drop", "count", "node1"], "the lab test-cli is not up: "),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    words: list[str], sentence: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(hub.BASE, str(tmp_path))
+    verb, *rest = words
+    assert cli.main([verb, "--lab", "test-cli", *rest]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith(sentence) and said.err.count("\n") == 1
+
+
+def test_a_bad_name_of_a_lab_is_an_error_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["status", "--lab", "../etc"]) == 2
+    assert capsys.readouterr().err.startswith("'../etc' cannot be the name of a lab")
+
+
+def test_root_needs_no_user_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert user.spaces() == user.as_root() == []
+
+
+@pytest.mark.parametrize(
+    ("stderr", "sentence"),
+    [
+        ('unshare: no line matching user "u" in /etc/subuid: Success\n', "u has no range of subordinate ids.*as root, usermod --add-subuids"),
+        ("unshare: unshare failed: Operation not permitted\n", "gives users no namespaces.*Operation not permitted.*run the lab as root"),
+    ],
+)
+def test_an_ordinary_user_is_told_what_is_missing(stderr: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("getpass.getuser", lambda: "u")
+    monkeypatch.setattr(user.subprocess, "run", lambda argv, **_: subprocess.CompletedProcess(argv, 1, "", stderr))
+    with pytest.raises(Problem, match=sentence):
+        user.require(uml=False)
+
+
+MADISON = """\
+linux-source-6.1 |  6.1.192-2 | http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
+linux-source-6.1 |  6.1.176-1 | http://deb.debian.org/debian bookworm/main amd64 Packages
+"""
+
+
+def test_the_module_is_built_from_the_source_of_the_kernel_that_runs() -> None:
+    assert umlkernel.source_version(MADISON, "6.1.176") == "6.1.176-1"
+    with pytest.raises(Problem, match=r"no kernel source of version 6\.1\.17"):
+        umlkernel.source_version(MADISON, "6.1.17")
