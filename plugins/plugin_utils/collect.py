@@ -100,31 +100,45 @@ class Collector:
         if known["codec"] is None:
             known["codec"] = (self._codec or "raw") if is_raw else "raw"
         if is_raw and self._codec is None and known["bytes"] > SEGMENT and not known["segments"]:
-            self._try_link(channel, path, known)
+            with self._copy(path, known) as copy:
+                self._try_link(channel, path, copy)
+                if self._codec == "raw":
+                    self._rest(channel, path, copy)
+            if self._codec != "raw":
+                self._recode(path, known)
+        if not known["done"]:
+            with self._copy(path, known) as copy:
+                self._rest(channel, path, copy)
+
+    def _copy(self, path: str, known: dict[str, t.Any]) -> Copy:
         window = (self._session["t0_ns"], self._session["t0_ns"] + round(self._session["duration_s"] * 1e9))
-        with Copy(self._run.path(path), known, Walker(*window) if is_raw else None) as copy:
-            for answer in channel.get(copy.missing(path)):
-                copy.add(answer)
-                if known["bytes"] > SEGMENT:
-                    self._save()
-            known.update(copy.finish())
+        return Copy(self._run.path(path), known, Walker(*window) if "/raw/" in path else None)
+
+    def _rest(self, channel: Channel, path: str, copy: Copy) -> None:
+        known = self._files[path]
+        for answer in channel.get(copy.missing(path)):
+            copy.add(answer)
+            if known["bytes"] > SEGMENT:
+                self._save()
+        known.update(copy.finish())
         self._save()
 
-    def _try_link(self, channel: Channel, path: str, known: dict[str, t.Any]) -> None:
+    def _try_link(self, channel: Channel, path: str, copy: Copy) -> None:
         """Fetch the first segment as it is, and decide by the time that took how the rest of this host travels."""
-        with Copy(self._run.path(path), known, None) as copy:
-            started = time.monotonic()
-            for answer in channel.get([Get(path, 0, "raw")]):
-                copy.add(answer)
+        started = time.monotonic()
+        for answer in channel.get([Get(path, 0, "raw")]):
+            copy.add(answer)
         link = SEGMENT / max(time.monotonic() - started, 1e-6)
-        name = self._run.path(path)
-        self._codec = codecs.choose(link, codecs.sample_ratio(name), self._common(channel))
-        if self._codec != "raw":
-            codecs.encode_file(name, name + codecs.SUFFIX[self._codec], self._codec)
-            os.unlink(name)
-            known["codec"] = self._codec
-            known["segments"][0]["stored_bytes"] = os.path.getsize(name + codecs.SUFFIX[self._codec])
+        self._codec = codecs.choose(link, codecs.sample_ratio(self._run.path(path)), self._common(channel))
         self._run.update(self._host, codec=self._codec, link_bytes_s=round(link))
+
+    def _recode(self, path: str, known: dict[str, t.Any]) -> None:
+        """Store the first segment as those that follow it will come."""
+        name, suffix = self._run.path(path), codecs.SUFFIX[self._codec or "raw"]
+        codecs.encode_file(name, name + suffix, self._codec or "raw")
+        os.unlink(name)
+        known["codec"] = self._codec
+        known["segments"][0]["stored_bytes"] = os.path.getsize(name + suffix)
 
     def _common(self, channel: Channel) -> tuple[str, ...]:
         theirs = channel.ask({"op": "time"}).get("codecs") or ["gzip"]
