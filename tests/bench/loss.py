@@ -27,7 +27,7 @@ if t.TYPE_CHECKING:
 SENDER = pathlib.Path(__file__).with_name("sender.c")
 DEVICES = ("sends0", "hears0")
 SECONDS = 5
-REPEATS = 3
+REPEATS = 2
 GIB = 1 << 30
 SETUP = """
 ip link add {0} type veth peer name {1}
@@ -109,21 +109,24 @@ def _trial(tool: list[str], load: Load, sender: list[str]) -> tuple[int, int]:
         os.chmod(folder, 0o777)
         path = os.path.join(folder, "file.pcap")
         with subprocess.Popen([*tool, path], stdout=said, stderr=said) as capture:
-            _wait_for(path, capture)
-            words = [*sender, DEVICES[0], str(load.size), str(load.per_second), str(SECONDS)]
-            sent = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0]
-            time.sleep(1)
-            capture.send_signal(signal.SIGINT)
+            try:
+                _wait_for(path, capture)
+                words = [*sender, DEVICES[0], str(load.size), str(load.per_second), str(SECONDS)]
+                sent = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0]
+                time.sleep(1)
+            finally:
+                capture.send_signal(signal.SIGINT)
         return int(sent), _count(path)
 
 
 def _wait_for(path: str, capture: subprocess.Popen[bytes]) -> None:
+    """Wait for the file, which is made once the device is open; its header may be written much later."""
     deadline = time.monotonic() + 10
-    while not os.path.exists(path) or not os.path.getsize(path):
+    while not os.path.exists(path):
         if capture.poll() is not None or time.monotonic() > deadline:
             raise Failed(f"{' '.join(map(str, capture.args))} did not start")  # type: ignore[arg-type]
         time.sleep(0.05)
-    time.sleep(0.3)
+    time.sleep(0.7)
 
 
 def _count(path: str) -> int:
