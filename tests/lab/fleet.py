@@ -23,7 +23,7 @@ class Host:
     init: str = "systemd"
     groups: tuple[str, ...] = ()
     data_device: str = "eth1"
-    memory_mib: int = 160
+    memory_mib: int = 256
     clock_offset_s: float = 0.0
 
     @property
