@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with a host, said in one sentence before anything is touched; and journals that something happened to."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+import yaml
+
+JOURNALS = "/var/lib/wirefleet"
+
+
+@pytest.fixture
+def run(pair, tmp_path):
+    """Run a campaign over both hosts, with words added, and return what it printed and its exit code."""
+
+    def start(*words, name="refused"):
+        file = pathlib.Path(pair.inventory).parent / "campaigns" / f"{name}.yml"
+        file.parent.mkdir(exist_ok=True)
+        vantages = [{"hosts": "tcp_hosts", "device": "eth1", "filter": "icmp or (vlan and icmp)"}]
+        file.write_text(yaml.safe_dump({"campaign_vantages": vantages, "campaign_start": "+10s", "campaign_duration": "2s"}))
+        evidence = ["-e", f"campaign_evidence_root={tmp_path / 'evidence'}"]
+        done = pair.playbook("capture_campaign.yml", "-e", f"campaign={name}", *evidence, *words)
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.stdout + done.stderr, done.returncode
+
+    return start
+
+
+@pytest.fixture
+def untouched(pair):
+    """Fail when the test leaves anything of a campaign on a host."""
+    listing = f"ls {JOURNALS} 2>/dev/null"
+    before = pair.ssh("node1", listing, check=False)
+    yield
+    assert pair.ssh("node1", listing, check=False) == before
+
+
+def test_a_host_that_does_not_answer(pair, run, untouched):
+    elsewhere = "{{ '10.77.9.9' if inventory_hostname == 'node2' else '10.77.0.2' }}"
+    said, code = run("-e", json.dumps({"ansible_ssh_args": "-o ConnectTimeout=3", "ansible_host": elsewhere}))
+    assert code != 0
+    assert "node2" in said and "10.77.9.9" in said
+
+
+def test_tcpdump_is_not_installed(pair, run, untouched):
+    where = pair.ssh("node1", "command -v tcpdump")
+    pair.ssh("node1", f"mv {where} {where}.hidden")
+    try:
+        said, code = run()
+    finally:
+        pair.ssh("node1", f"mv {where}.hidden {where}")
+    assert code != 0
+    assert "tcpdump" in said and "install" in said
+
+
+def test_neither_root_nor_become(run, untouched):
+    said, code = run("-e", "ansible_user=engineer", "-e", "ansible_become=false")
+    assert code != 0
+    assert "root" in said
+
+
+def test_a_journal_from_a_newer_version(pair):
+    header = {"do": "open", "schema": 99, "campaign": "newer", "boot_id": "", "who": "", "deadline": None}
+    pair.ssh("node1", f"mkdir -p -m 700 {JOURNALS}/newer && echo '{json.dumps(header)}' > {JOURNALS}/newer/journal.ndjson")
+    try:
+        result = pair.module("node1", "capture_session", {"campaign": "newer", "state": "restored"})
+    finally:
+        pair.ssh("node1", f"rm -r {JOURNALS}/newer")
+    assert "schema 99" in result["msg"] and "version" in result["msg"]
+
+
+def test_a_journal_torn_in_its_last_line_is_put_back(pair):
+    device = pair.ssh("node1", "ethtool -k eth1 | grep tcp-segmentation-offload")
+    changed = pair.module("node1", "ethtool", {"device": "eth1", "features": {"tso": False}, "campaign": "standing-torn"})
+    assert changed["changed"]
+    pair.ssh("node1", f"printf '{{\"do\":\"le' >> {JOURNALS}/standing-torn/journal.ndjson")
+    restored = pair.module("node1", "capture_session", {"campaign": "standing-torn", "state": "restored"})
+    assert restored["changed"], restored
+    assert pair.ssh("node1", "ethtool -k eth1 | grep tcp-segmentation-offload") == device
+
+
+def test_status_and_restore_list_what_is_open(pair):
+    pair.module("node1", "ethtool", {"device": "eth1", "features": {"tso": False}, "campaign": "standing-listed"})
+    try:
+        assert "standing-listed" in pair.playbook("status.yml").stdout
+        assert "standing-listed" in pair.playbook("restore.yml").stdout
+    finally:
+        done = pair.playbook("restore.yml", "-e", "campaign=standing-listed")
+    assert done.returncode == 0, done.stdout
+    assert "standing-listed" not in pair.playbook("restore.yml").stdout
