@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -66,6 +67,8 @@ def stop_stragglers(folder: Folder) -> None:
         until = time.monotonic() + _PATIENCE_S / 2
         for pid, started in known:
             if start_time(pid) == started:
-                os.kill(pid, which)
+                # One that ends in this very moment must not keep us from putting back.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, which)
         while any(start_time(pid) == started for pid, started in known) and time.monotonic() < until:
             time.sleep(0.1)

@@ -105,8 +105,7 @@ def open_inside(folder: Folder, path: t.Any) -> int:
         raise Refused(f"{path!r} is not a file of the evidence: ask `list` for those")
     descriptor = os.open(folder.file("vantages"), _NO_LINK | os.O_DIRECTORY)
     for part, more in zip(match.groups(), (os.O_DIRECTORY, os.O_DIRECTORY, os.O_NONBLOCK)):
-        inner = _open_at(descriptor, part, more, path)
-        descriptor = inner
+        descriptor = _open_at(descriptor, part, more, path)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise Refused(f"{path} is not a file")
