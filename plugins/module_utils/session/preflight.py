@@ -207,7 +207,7 @@ def _capture(host: Host, folder: Folder) -> dict[str, t.Any]:
     return {
         "campaign": folder.campaign,
         "name": session.get("name", folder.campaign),
-        "state": state_of(folder) if session else "changed",
+        "state": state_of(folder) if session else "changed" if changes or error else "restored",
         "session": session or None,
         "heartbeat": folder.read_json("heartbeat.json"),
         "result": folder.read_json("result.json"),
