@@ -55,7 +55,7 @@ EXAMPLES = r"""
       campaign: 20261123T101500Z-quick-look-3fa9c1
       name: quick-look
       host: "{{ inventory_hostname }}"
-      t0_ns: "{{ ((now(utc=true).timestamp() + 60) * 1000000000) | int }}"
+      t0_ns: "{{ ((now().timestamp() + 60) * 1000000000) | int }}"
       duration_s: 10.0
       limits: {bytes: 104857600, min_free_percent: 10}
       settings: [[[ethtool_feature, eth1, rx-gro], false]]
