@@ -87,56 +87,66 @@ def vantage(
     result = record.get("result") or {}
     found = next((entry for entry in result.get("vantages", []) if entry["vantage_id"] == name), None)
     settings = result.get("settings") or {}
-    files = {path: file for path, file in record.get("files", {}).items() if path.startswith(f"vantages/{name}/")}
-    raw = {path: file for path, file in files.items() if "/raw/" in path and file["done"]}
+    files = {path: file for path, file in record.get("files", {}).items() if path.startswith(f"vantages/{name}/") and file["done"]}
+    raw = {path: file for path, file in files.items() if "/raw/" in path}
     clock = best_clock([record.get("clock"), waited.get("clock")])
-    facts = verdict.Found(
-        host={
-            "armed": record.get("armed"),
-            "collected": bool(record.get("collected_ns")),
-            "missing": record.get("missing"),
-            "unreachable": record.get("unreachable"),
-        },
-        plan=planned,
-        result=found,
-        settings=settings,
-        files=raw,
-        counters=counters(run, name),
-        clock=clock,
-        max_clock_error_s=plan["max_clock_error_s"],
+    status, reasons = verdict.judge(
+        verdict.Found(
+            host=host_facts(record, result),
+            plan=planned,
+            result=found,
+            settings=settings,
+            files=raw,
+            counters=counters(run, name),
+            clock=clock,
+            max_clock_error_s=plan["max_clock_error_s"],
+        )
     )
-    status, reasons = verdict.judge(facts)
     return {
         "vantage_id": name,
         "host": session["host"],
-        "device": planned["device"],
-        "capture_on": planned["capture_on"],
         "status": status,
         "reasons": reasons,
         "error": record.get("error") or (found or {}).get("error") or result.get("error"),
+        **{field: planned[field] for field in ("device", "capture_on", "engine_reason", "filter", "snaplen")},
+        **timing(result, found or {}, plan["t0_ns"], clock),
         "engine": (found or {}).get("engine"),
-        "engine_reason": planned["engine_reason"],
-        "filter": planned["filter"],
-        "snaplen": planned["snaplen"],
-        "opened_ns": result.get("opened_ns"),
-        "ready_ns": (found or {}).get("ready_ns"),
-        "stopped_ns": (found or {}).get("stopped_ns"),
-        "stop_reason": (found or {}).get("stop_reason"),
-        "start_skew_s": skew(result.get("opened_ns"), (found or {}).get("ready_ns"), plan["t0_ns"], clock),
-        "clock": clock,
         "drops": drops((found or {}).get("stats") or {}),
         "counts": counts(raw),
-        "files": [manifest_file(path, file) for path, file in sorted(files.items()) if file["done"]],
-        "settings": {
-            "changes": settings.get("changes", []),
-            "side_effects": settings.get("side_effects", []),
-            "restored": settings.get("restored", []),
-        },
-        "transfer": {
-            "codec": record.get("codec"),
-            "link_bytes_s": record.get("link_bytes_s"),
-            "verified_ns": record.get("collected_ns"),
-        },
+        "files": [manifest_file(path, file) for path, file in sorted(files.items())],
+        "settings": {field: settings.get(field, []) for field in ("changes", "side_effects", "restored")},
+        "transfer": transfer(record),
+    }
+
+
+def host_facts(record: Mapping[str, t.Any], result: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {
+        "armed": record.get("armed"),
+        "collected": bool(record.get("collected_ns")),
+        "missing": record.get("missing"),
+        "unreachable": record.get("unreachable"),
+        "opened": result.get("opened_ns") is not None,
+    }
+
+
+def timing(
+    result: Mapping[str, t.Any], found: Mapping[str, t.Any], t0_ns: int, clock: dict[str, t.Any]
+) -> dict[str, t.Any]:
+    return {
+        "opened_ns": result.get("opened_ns"),
+        "ready_ns": found.get("ready_ns"),
+        "stopped_ns": found.get("stopped_ns"),
+        "stop_reason": found.get("stop_reason"),
+        "start_skew_s": skew(result.get("opened_ns"), found.get("ready_ns"), t0_ns, clock),
+        "clock": clock,
+    }
+
+
+def transfer(record: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {
+        "codec": record.get("codec"),
+        "link_bytes_s": record.get("link_bytes_s"),
+        "verified_ns": record.get("collected_ns"),
     }
 
 

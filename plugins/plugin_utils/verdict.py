@@ -25,6 +25,7 @@ REASONS: dict[str, Reason] = {
     "not_armed": Reason(FAILED, "the host refused or failed to arm"),
     "no_result": Reason(FAILED, "the host's supervisor left no result"),
     "not_collected": Reason(FAILED, "the files did not come home whole; they are still on the host"),
+    "not_opened": Reason(FAILED, "the capture ended before its window opened, so nothing could be seen"),
     "engine_died": Reason(FAILED, "the capture program ended by itself before the window did"),
     "engine_failed": Reason(FAILED, "the capture program ended with an error or by a signal it was not sent"),
     "no_capture": Reason(FAILED, "the host ended without a capture file; the vantage's error says why"),
@@ -103,7 +104,7 @@ def _all(found: Found) -> Iterator[str]:
         yield from _of_engine(found.result)
         yield from _of_drops(found.result.get("stats") or {}) if found.result.get("files") else ()
         yield from _of_files(found)
-        yield from _of_silence(found)
+        yield from _of_silence(found) if found.host.get("opened") else ("not_opened",)
     if found.settings.get("error"):
         yield "not_restored"
     if is_down(found.counters):

@@ -26,7 +26,7 @@ RDMA = [{"rdma": {"mlx5_0:1": {"counters": {"port_rcv_packets": count}}}} for co
 def found(result=(), packets=7, status="ok", **changes):
     summary = {"packets": packets, "status": status}
     facts = {
-        "host": {"armed": True, "collected": True, "missing": False},
+        "host": {"armed": True, "collected": True, "missing": False, "opened": True},
         "plan": {"filter": "tcp port 80"},
         "result": {**RESULT, **dict(result)},
         "settings": {},
@@ -72,7 +72,12 @@ TABLE = [
     (found()._replace(result=None), "failed", ["no_result"]),
     (found()._replace(result=None, host={"missing": True}), "failed", ["host_unreachable"]),
     (found()._replace(result=None, host={"armed": False}), "failed", ["not_armed"]),
-    (found(host={"armed": True, "collected": False}), "failed", ["not_collected"]),
+    (found(host={"armed": True, "collected": False, "opened": True}), "failed", ["not_collected"]),
+    (
+        found({"stop_reason": "asked"}, packets=0, host={"armed": True, "collected": True, "opened": False}),
+        "failed",
+        ["not_opened", "stopped_early"],
+    ),
 ]
 
 
