@@ -147,8 +147,8 @@ def hints() -> None:
 The fleet is still up. Things to try:
   {command} status --lab {LAB}
   {command} ssh --lab {LAB} {SENDER}
-  {command} exec --lab {LAB} -- ansible-playbook -i $({command} inventory --lab {LAB}) playbooks/status.yml
-  {command} exec --lab {LAB} -- ansible-playbook -i $({command} inventory --lab {LAB}) playbooks/capture_campaign.yml \\
+  {command} exec --lab {LAB} -- .venv/bin/ansible-playbook -i $({command} inventory --lab {LAB}) playbooks/status.yml
+  {command} exec --lab {LAB} -- .venv/bin/ansible-playbook -i $({command} inventory --lab {LAB}) playbooks/capture_campaign.yml \\
       -e campaign=demo --check --diff
   {command} down --lab {LAB}""")
 
