@@ -14,6 +14,7 @@ options:
     description:
       - Id of the campaign in whose journal the changes are remembered, on the host below C(/var/lib/wirefleet).
       - V(standing) is the journal of everything that was changed outside a campaign.
+      - M(wirefleet.capture.capture_session) with this O(campaign) and C(state=restored) puts all of it back.
     type: str
     default: standing
   expires:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The supervisor: runs one session on the host by the host's own clock and leaves the host as it was.
 
-    python3 supervisor.pyz run|restore|stop|serve FOLDER
+    python3 supervisor.pyz run|restore|stop|serve|guard|expire FOLDER
 """
 
 from __future__ import annotations
@@ -353,7 +353,7 @@ def main(argv: list[str]) -> int:
     """Carry out `VERB FOLDER`; returns the exit code."""
     os.umask(0o077)
     if len(argv) < 2 or not os.path.isdir(argv[1]):
-        return complain("usage: supervisor.pyz run|restore|expire|stop|serve FOLDER")
+        return complain("usage: supervisor.pyz run|restore|stop|serve|guard|expire FOLDER")
     folder = Folder(os.path.abspath(argv[1]))
     verbs: dict[str, t.Callable[[], int]] = {
         "run": lambda: run(folder, "guarded" in argv[2:]),
