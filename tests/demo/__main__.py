@@ -67,6 +67,9 @@ def main() -> int:
     parser.add_argument("--evidence", default=str(ROOT / "evidence"), help="folder for the evidence (default: ./evidence)")
     options = parser.parse_args()
     started = time.monotonic()
+    say("The fleet: hosts of their own network, systemd and sshd; two with a kernel and a NIC module of their own")
+    if code := lab("up", "demo").returncode:
+        return code
     try:
         checks = run(options.evidence)
     except Failed as failure:
@@ -83,9 +86,6 @@ def main() -> int:
 
 
 def run(evidence: str) -> list[Check]:
-    say("The fleet: hosts of their own network, systemd and sshd; two with a kernel and a NIC module of their own")
-    if lab("up", "demo").returncode:
-        raise Failed("the fleet did not come up")
     inventory = lab("inventory", capture_output=True).stdout.strip()
     lab("status")
     flags = [sniffer()]
