@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import typing as t
 
@@ -53,7 +54,7 @@ class ActionModule(CampaignAction):
         return Pieces(serve, self._execute, self._connection.fetch_file, self._make_tmp_path(), local)
 
     def _execute(self, command: str, as_root: bool) -> tuple[int, str, str]:
-        done = self._low_level_execute_command(f"/bin/sh -c {remote.quote(command)}", sudoable=as_root)
+        done = self._low_level_execute_command(f"/bin/sh -c {shlex.quote(command)}", sudoable=as_root)
         return done["rc"], done["stdout"], done["stderr"]
 
     @staticmethod

@@ -22,3 +22,11 @@ attributes:
     support: full
     platforms: linux
 """
+
+    ACTION = r"""
+options: {}
+attributes:
+  action:
+    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
+    support: full
+"""

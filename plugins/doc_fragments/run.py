@@ -18,8 +18,4 @@ options:
     description: Folder on the controller that holds the evidence of all runs.
     type: path
     required: true
-attributes:
-  action:
-    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
-    support: full
 """

@@ -16,7 +16,6 @@ import shlex
 import shutil
 import stat
 import subprocess
-import tempfile
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -113,19 +112,7 @@ class Host:
 
     def write(self, path: str, text: str, mode: int = 0o600) -> None:
         """Replace *path* by *text* in one step: whoever reads sees the old or the new text, also after a crash."""
-        folder = os.path.dirname(path)
-        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".wirefleet-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-                os.fchmod(handle.fileno(), mode)
-                handle.write(text)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        sync_folder(folder)
+        replace_file(path, text.encode(), mode)
 
     def append(self, path: str, text: str) -> None:
         """Add *text* to *path* (0600, never through a link) and return once it is on disk."""
@@ -159,6 +146,26 @@ class Host:
             return False
         sync_folder(os.path.dirname(path))
         return True
+
+
+def replace_file(path: str, data: bytes, mode: int = 0o600, synced: bool = True) -> None:
+    """Replace *path* by *data* in one step; *synced* makes it survive a power cut, at the disk's pace."""
+    temporary = path + ".new"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as handle:
+            os.fchmod(handle.fileno(), mode)
+            handle.write(data)
+            handle.flush()
+            if synced:
+                os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    if synced:
+        sync_folder(os.path.dirname(path))
 
 
 def sync_folder(folder: str) -> None:

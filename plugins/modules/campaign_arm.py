@@ -18,6 +18,7 @@ description:
   - From then on the host captures and restores by itself, whatever happens to the controller.
 extends_documentation_fragment:
   - wirefleet.capture.attributes
+  - wirefleet.capture.attributes.action
   - wirefleet.capture.run
 attributes:
   check_mode:

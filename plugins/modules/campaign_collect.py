@@ -29,6 +29,7 @@ options:
     default: auto
 extends_documentation_fragment:
   - wirefleet.capture.attributes
+  - wirefleet.capture.attributes.action
   - wirefleet.capture.run
 attributes:
   check_mode:

@@ -45,21 +45,15 @@ options:
     description: Name of the variable in which each host keeps the result of M(wirefleet.capture.capture_info).
     type: str
     default: campaign_found
+extends_documentation_fragment:
+  - wirefleet.capture.attributes
+  - wirefleet.capture.attributes.action
 attributes:
-  action:
-    description: Indicates this has a corresponding action plugin, so options can be carried out on the controller.
-    support: full
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
     details: The plan of a dry run lives in Ansible's temporary folder.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
-  platform:
-    description: Target OS/families that can be operated against.
-    support: full
-    platforms: linux
 """
 
 EXAMPLES = r"""

@@ -25,6 +25,7 @@ options:
     default: 20.0
 extends_documentation_fragment:
   - wirefleet.capture.attributes
+  - wirefleet.capture.attributes.action
   - wirefleet.capture.run
 attributes:
   check_mode:

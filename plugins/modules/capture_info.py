@@ -100,8 +100,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._module import run
 from ..module_utils.host import Host
-from ..module_utils.session.folder import ROOT
 from ..module_utils.session.preflight import Checked, captures, check, facts_of_host
+from ..module_utils.settings.journal import ROOT
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:

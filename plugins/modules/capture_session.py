@@ -118,7 +118,7 @@ from ..module_utils._module import run
 from ..module_utils.host import Host
 from ..module_utils.session import launch
 from ..module_utils.session.arm import Done, Sessions
-from ..module_utils.session.folder import ROOT
+from ..module_utils.settings.journal import ROOT
 from ..module_utils.settings.model import Refused
 
 

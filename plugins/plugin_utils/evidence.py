@@ -13,6 +13,8 @@ import shutil
 import time
 import typing as t
 
+from ansible_collections.wirefleet.capture.plugins.module_utils.host import replace_file
+
 from . import units
 
 if t.TYPE_CHECKING:
@@ -134,13 +136,7 @@ def choose(known: list[tuple[str, bool]], wanted: str) -> str | None:
 
 def write_text(path: str, text: str) -> None:
     """Replace *path* in one step, private and synced."""
-    temporary = path + ".new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    replace_file(path, text.encode())
 
 
 def write_json(path: str, value: t.Any) -> None:

@@ -16,6 +16,7 @@ from ansible import constants as C
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.loader import become_loader, connection_loader
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.journal import ROOT
 
 from .channel import Channel, ChannelError, Escalation, Pieces, Stream
 
@@ -26,14 +27,10 @@ if t.TYPE_CHECKING:
     from ansible.playbook.task import Task
     from ansible.plugins.connection import ConnectionBase
 
-ROOT = "/var/lib/wirefleet"
 #: A host that is silent for so long is given up: with data on the way, and when asked a small question.
 DATA_TIMEOUT_S, ASK_TIMEOUT_S = 60.0, 10.0
 #: AES-GCM moves half as much again as ssh's default cipher on CPUs with AES instructions; the others are the fallback.
 CIPHERS = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr,aes256-ctr"
-
-
-quote = shlex.quote
 
 
 def serve_argv(campaign: str, told: t.Any = None) -> list[str]:

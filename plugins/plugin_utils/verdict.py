@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.bpf import lacks_vlan_branch
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -168,7 +170,7 @@ def _of_silence(found: Found) -> Iterator[str]:
         or (not words and _most(moved, _FRAME_COUNTER) > QUIET)
     ):
         yield "blind"
-    elif words and not re.search(r"\bvlan\b", words) and _most(moved, _FRAME_COUNTER) > QUIET:
+    elif lacks_vlan_branch(words) and _most(moved, _FRAME_COUNTER) > QUIET:
         yield "filter_without_vlan"
     else:
         yield "no_match"

@@ -121,7 +121,7 @@ def _rows(group: Group) -> list[tuple[str, ...]]:
 
 
 def _others(fleet: Fleet) -> list[Way]:
-    path, small = "/root/large.pcap", "/root/small.pcap"
+    path, small = "/var/tmp/large.pcap", "/var/tmp/small.pcap"
     size, slurped = _write(fleet, path, SIZE, 1024), _write(fleet, small, SLURPED, 1024)
     ssh = fleet.ssh_words(HOST)
 

@@ -157,7 +157,7 @@ def test_time_can_be_taken_away_again(mixed, ethtool):
 def test_killed_at_any_step_everything_goes_back(mixed, tmp_path):
     (tmp_path / "supervisor.pyz").write_bytes(bundle.build())
     for path in (tmp_path / "supervisor.pyz", CRASH):
-        mixed.inside("ansible", "-i", mixed.inventory, HOST, "-m", "ansible.builtin.copy", "-a", f"src={path} dest=/root/{path.name}")
+        mixed.inside("ansible", "-i", mixed.inventory, HOST, "-m", "ansible.builtin.copy", "-a", f"src={path} dest=/var/tmp/{path.name}")
     mixed.ssh(HOST, f"ethtool --set-priv-flags {DEVICE} sniffer on rx_striding_rq off")
     wishes = [
         [["ethtool_ring", DEVICE, "rx"], "max"],
@@ -165,9 +165,9 @@ def test_killed_at_any_step_everything_goes_back(mixed, tmp_path):
         [["ethtool_feature", DEVICE, "lro"], True],
         [["ethtool_feature", DEVICE, "gro"], False],
     ]
-    said = mixed.ssh(HOST, f"PYTHONPATH=/root/supervisor.pyz python3 /root/crash_on_host.py /root/store {DEVICE} '{json.dumps(wishes)}'")
+    said = mixed.ssh(HOST, f"PYTHONPATH=/var/tmp/supervisor.pyz python3 /var/tmp/crash_on_host.py /var/tmp/store {DEVICE} '{json.dumps(wishes)}'")
     rows = json.loads(said)
     # open, intent, -G, --set-priv-flags, -K, done, lease, and once to the end
     assert [killed for _step, killed, _differs in rows] == [True] * 7 + [False]
     assert [row for row in rows if row[2]] == []
-    mixed.ssh(HOST, f"ethtool --set-priv-flags {DEVICE} sniffer off rx_striding_rq on; rm -rf /root/store")
+    mixed.ssh(HOST, f"ethtool --set-priv-flags {DEVICE} sniffer off rx_striding_rq on; rm -rf /var/tmp/store")

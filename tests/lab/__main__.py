@@ -72,12 +72,20 @@ def _within(hub: Hub, argv: list[str]) -> int:
     return subprocess.run([*hub.enter(), *argv], check=False).returncode
 
 
+def _inside(hub: Hub) -> bool:
+    return os.environ.get("WIREFLEET_LAB_INSIDE") == hub.name
+
+
+def _again_inside(hub: Hub, *words: str) -> int:
+    """Run this program again inside the hub, where the lab's network is."""
+    return _within(hub, ["env", f"WIREFLEET_LAB_INSIDE={hub.name}", sys.executable, "-m", "tests.lab", *words, "--lab", hub.name])
+
+
 def _status(hub: Hub, options: argparse.Namespace) -> int:
-    if os.environ.get("WIREFLEET_LAB_INSIDE") == hub.name:
-        print(lab.status(hub))
-        return 0
-    argv = ["env", f"WIREFLEET_LAB_INSIDE={hub.name}", sys.executable, "-m", "tests.lab", "status", "--lab", hub.name]
-    return _within(hub, argv)
+    if not _inside(hub):
+        return _again_inside(hub, "status")
+    print(lab.status(hub))
+    return 0
 
 
 def _inventory(hub: Hub, options: argparse.Namespace) -> int:
@@ -96,10 +104,9 @@ def _ssh(hub: Hub, options: argparse.Namespace) -> int:
 
 def _drop(hub: Hub, options: argparse.Namespace) -> int:
     host = lab.host_of(hub, options.host)
-    if os.environ.get("WIREFLEET_LAB_INSIDE") != hub.name:
-        words = ["drop", options.action, options.host, "--psn-mask", str(options.psn_mask), "--psn-value", str(options.psn_value)]
-        argv = ["env", f"WIREFLEET_LAB_INSIDE={hub.name}", sys.executable, "-m", "tests.lab", *words, "--lab", hub.name]
-        return _within(hub, argv)
+    if not _inside(hub):
+        masks = ["--psn-mask", str(options.psn_mask), "--psn-value", str(options.psn_value)]
+        return _again_inside(hub, "drop", options.action, options.host, *masks)
     if options.action == "on":
         network.drop_on(host, options.psn_mask, options.psn_value)
     elif options.action == "off":

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import shutil
 import socket
@@ -158,7 +157,3 @@ def status(hub: Hub) -> str:
         rows.append((host.name, host.kind, init, host.address, host.data_device, host.data_address, "yes" if answers(host) else "NO"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows)
-
-
-def statistics() -> str:
-    return json.dumps({link["ifname"]: link["stats64"] for link in network.links()})

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import typing as t
 
 from .fleet import HUB_ADDRESS, Host
 from .problem import Problem
@@ -75,7 +73,3 @@ def dropped(host: Host) -> int:
     if not found:
         raise Problem(f"no drop rule is installed on the port of {host.name}: python3 -m tests.lab drop on")
     return int(found[1])
-
-
-def links() -> list[dict[str, t.Any]]:
-    return json.loads(run(["ip", "-json", "-statistics", "link", "show", "master", "data"]).stdout)

@@ -13,6 +13,7 @@ import os
 import typing as t
 import zipfile
 
+from ..host import replace_file
 from . import supervisor
 
 if t.TYPE_CHECKING:
@@ -84,13 +85,7 @@ def write(folder: str, data: bytes) -> str:
     """Put the bundle into *folder* (0600) unless these very bytes are there; return its path."""
     path = os.path.join(folder, NAME)
     if not _is_there(path, data):
-        temporary = path + ".new"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        replace_file(path, data)
     return path
 
 

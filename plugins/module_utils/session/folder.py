@@ -9,14 +9,13 @@ import json
 import os
 import typing as t
 
-from ..host import sync_folder
+from ..host import replace_file
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..host import Host
 
-ROOT = "/var/lib/wirefleet"
 PARTS = ("raw", "log", "state", "counters", "clock")
 #: Freed before the result is written, so that a full disk cannot prevent it.
 RESERVE_BYTES = 1 << 20
@@ -68,7 +67,8 @@ class Folder:
 
     def write_json(self, name: str, data: t.Any, synced: bool = True) -> None:
         """Replace the file *name* in one step; *synced* makes it survive a power cut, at the disk's pace."""
-        write_json(self.file(name), data, synced)
+        text = json.dumps(data, sort_keys=True, separators=(",", ":")) + "\n"
+        replace_file(self.file(name), text.encode(), synced=synced)
 
     def raw_files(self, vantage_id: str) -> list[tuple[str, int]]:
         """Return (name, bytes) of the capture files, oldest first: a ring's order is that of its last writes."""
@@ -95,25 +95,6 @@ class Folder:
             os.unlink(self.file("reserve"))
         except FileNotFoundError:
             pass
-
-
-def write_json(path: str, data: t.Any, synced: bool = True) -> None:
-    """Replace *path* (0600) by *data* in one step."""
-    temporary = path + ".new"
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            json.dump(data, handle, sort_keys=True, separators=(",", ":"))
-            handle.write("\n")
-            handle.flush()
-            if synced:
-                os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        _forget(temporary)
-        raise
-    if synced:
-        sync_folder(os.path.dirname(path))
 
 
 def free_space(path: str) -> tuple[int, int]:

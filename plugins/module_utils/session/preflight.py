@@ -11,6 +11,7 @@ import time
 import typing as t
 
 from ..host import CommandMissing
+from ..packets.bpf import lacks_vlan_branch
 from ..settings.apply import kind_of, preview, refuse_conflicts
 from ..settings.journal import Store
 from ..settings.model import Key, Refused
@@ -159,7 +160,7 @@ def filter_problem(host: Host, vantage: Vantage) -> str | None:
 
 def vantage_warnings(vantage: Vantage) -> list[str]:
     found = []
-    if vantage.filter and not re.search(r"\bvlan\b", vantage.filter):
+    if lacks_vlan_branch(vantage.filter):
         found.append(f"the filter of {vantage.vantage_id} has no vlan branch and cannot match frames with an inline VLAN tag")
     if engine_named(vantage.engine).name == "ibdump" and vantage.snaplen:
         found.append(f"ibdump keeps whole packets: the snaplen of {vantage.vantage_id} has no effect")
