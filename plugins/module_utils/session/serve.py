@@ -48,12 +48,13 @@ def serve(folder: Folder, source: t.BinaryIO, sink: t.BinaryIO) -> int:
             return 0
         try:
             request = parse_request(line)
-            if request.get("op") == "get":
+            wanted = request.get("op")
+            if wanted == "get":
                 send_segment(folder, request, sink, running)
-            elif request.get("op") in operations:
-                _say(sink, operations[request["op"]](request))
+            elif isinstance(wanted, str) and wanted in operations:
+                _say(sink, operations[wanted](request))
             else:
-                raise Refused(f"there is no op {request.get('op')!r}: ask {', '.join([*operations, 'get'])}")
+                raise Refused(f"there is no op {wanted!r}: ask {', '.join([*operations, 'get'])}")
         except (Refused, OSError) as problem:
             _say(sink, {"error": str(problem)})
         if not line.endswith(b"\n"):
@@ -63,7 +64,7 @@ def serve(folder: Folder, source: t.BinaryIO, sink: t.BinaryIO) -> int:
 def parse_request(line: bytes) -> dict[str, t.Any]:
     try:
         request = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(f"a request is one line of JSON of at most {MAX_REQUEST} bytes") from None
     if not isinstance(request, dict):
         raise Refused("a request is a JSON object with an op")
@@ -167,7 +168,7 @@ def send_segment(folder: Folder, request: dict[str, t.Any], sink: t.BinaryIO, ru
     path, segment, codec = request.get("path"), request.get("segment", 0), request.get("codec", "raw")
     if codec not in codecs():
         raise Refused(f"this host has no codec {codec!r}: it has {', '.join(codecs())}")
-    if not isinstance(segment, int) or not 0 <= segment < 1 << 30:
+    if type(segment) is not int or not 0 <= segment < 1 << 30:
         raise Refused("segment must be a whole number from 0")
     with os.fdopen(open_inside(folder, path), "rb", buffering=0) as handle:
         handle.seek(segment * SEGMENT)
