@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.engines.registry import ENGINES
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import problems as session_problems
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import vantage_id
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_wish import desired_settings
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
 
@@ -136,11 +137,17 @@ def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: C
 
 
 def _refuse_twins(session: Mapping[str, t.Any]) -> None:
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for vantage in session["vantages"]:
-        if vantage["vantage_id"] in seen:
-            raise units.Unusable(f"{session['host']} would capture {vantage['device']} twice; leave one vantage.")
-        seen.add(vantage["vantage_id"])
+        device, other = vantage["device"], seen.get(vantage["vantage_id"])
+        if other == device:
+            raise units.Unusable(f"{session['host']} would capture {device} twice; leave one vantage.")
+        if other:
+            raise units.Unusable(
+                f"{session['host']} would capture {other} and {device} into one folder, {vantage['vantage_id']}; "
+                "give them campaigns of their own."
+            )
+        seen[vantage["vantage_id"]] = device
 
 
 def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Context) -> list[dict[str, t.Any]]:
@@ -175,11 +182,6 @@ def _device(device: str, where: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}", device):
         raise units.Unusable(f"{where}.device is {device!r}, which cannot be a device; write its name as in `ip link`.")
     return device
-
-
-def vantage_id(host: str, device: str) -> str:
-    """Return the folder's name of a vantage: host and device, with what a file name cannot hold as '_'."""
-    return "__".join(re.sub(r"[^A-Za-z0-9._-]", "_", part).lstrip(".") or "_" for part in (host, device))
 
 
 def _ring(written: Mapping[str, t.Any] | None, where: str) -> dict[str, int] | None:

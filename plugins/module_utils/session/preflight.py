@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 import typing as t
 
@@ -22,7 +21,7 @@ from .engines.registry import engine_named
 from .folder import Folder, free_space
 from .limits import budget, floor_bytes
 from .rdma import Facts, gather, probe
-from .spec import parse_session, problems
+from .spec import parse_session, problems, vantage_id
 
 if t.TYPE_CHECKING:
     from ..host import Host
@@ -101,16 +100,12 @@ def pick(facts: Facts, device: str, wanted: str, prober: t.Any) -> Choice:
 def _resolved(data: dict[str, t.Any], vantage: dict[str, t.Any], choice: Choice, facts: Facts) -> dict[str, t.Any]:
     name = vantage.get("vantage_id")
     if vantage["device"] == AUTO_RDMA or not name:
-        name = f"{_safe(str(data.get('host') or 'host'))}__{_safe(choice.device)}"
+        name = vantage_id(str(data.get("host") or "host"), choice.device)
     filled: dict[str, t.Any] = {"device": choice.device, "capture_on": choice.capture_on, "engine": choice.engine, "engine_reason": choice.reason}
     if choice.engine == "container" and not vantage.get("container"):
         runtime = os.path.basename(facts.tools.container_runtime or "docker")
         filled["container"] = {"runtime": runtime, "image": "mellanox/tcpdump-rdma"}
     return {**vantage, "vantage_id": name, **filled}
-
-
-def _safe(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".") or "_"
 
 
 def resolve_settings(pairs: list[t.Any], choices: dict[str, list[Choice]], facts: Facts) -> list[list[t.Any]]:

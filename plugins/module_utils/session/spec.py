@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import typing as t
 
@@ -18,6 +19,7 @@ SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\Z")
 LONGEST_S = 30 * 86400
 MAX_SNAPLEN = 262144
+_LONGEST_HOST = 100
 
 
 class Ring(t.NamedTuple):
@@ -125,6 +127,18 @@ def _each(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]:
         names = [vantage.get("vantage_id") for vantage in vantages]
         for name in sorted({str(name) for name in names if names.count(name) > 1}):
             yield f"the vantage {name} is named twice: give each device one vantage, or another vantage_id"
+
+
+def vantage_id(host: str, device: str) -> str:
+    """Return the folder's name of a vantage, `<host>__<device>`, which no other host of a run has. Pure.
+
+    The first `__` ends the host: where the host's name has one of its own, or letters that a folder's name cannot have,
+    it is written without and its checksum follows.
+    """
+    plain = re.sub(r"\.\.+|[^A-Za-z0-9.-]+", "_", host).strip("_").lstrip(".-")[:_LONGEST_HOST]
+    if plain != host:
+        plain = f"{plain or 'host'}-{hashlib.sha256(host.encode()).hexdigest()[:8]}"
+    return f"{plain}__{re.sub(r'[^A-Za-z0-9._-]', '_', device).lstrip('.') or '_'}"
 
 
 def vantage_problems(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]:

@@ -10,7 +10,10 @@ import os
 import jsonschema
 import pytest
 import yaml
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import NAME, vantage_id
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import plan, schema, units
+from hypothesis import given
+from hypothesis import strategies as st
 
 NOW = 1_795_428_900_000_000_000
 INVENTORY = {"all": ["node1", "node2"], "rdma": ["node1"], "node2": ["node2"], "odd": ["fe80::1%eth0", "a b"]}
@@ -110,9 +113,36 @@ def test_a_run_cannot_be_started_by_its_id():
 def test_vantage_ids_are_file_names():
     made = plan.make("x", campaign(campaign_vantages=[{"hosts": "odd", "device": "eth1"}]), CONTEXT)
     assert [session["vantages"][0]["vantage_id"] for session in made["sessions"].values()] == [
-        "fe80__1_eth0__eth1",
-        "a_b__eth1",
+        "fe80_1_eth0-016a8c97__eth1",
+        "a_b-c8687a08__eth1",
     ]
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        {"a__b": "c", "a": "b__c"},
+        {"a:b": "c", "a_b": "c"},
+        {"a..b": "c", "a_b": "c"},
+        {"h" * 150: "c", "h" * 151: "c"},
+    ],
+)
+def test_two_hosts_never_share_a_folder(hosts):
+    context = CONTEXT._replace(hosts_of=lambda pattern: [pattern])
+    vantages = [{"hosts": host, "device": device} for host, device in hosts.items()]
+    sessions = plan.make("x", campaign(campaign_vantages=vantages), context)["sessions"].values()
+    assert len({session["vantages"][0]["vantage_id"] for session in sessions}) == 2
+
+
+@given(pairs=st.sets(st.tuples(st.text("ab_.-:", min_size=1, max_size=5), st.text("ab_", min_size=1, max_size=4)), min_size=2))
+def test_the_folder_of_a_vantage_says_which_it_is(pairs):
+    assert len({vantage_id(host, device) for host, device in pairs}) == len(pairs)
+    assert all(NAME.match(vantage_id(host, device)) for host, device in pairs)
+
+
+def test_two_devices_of_a_host_that_would_share_a_folder_are_refused():
+    with pytest.raises(units.Unusable, match="node1 would capture mlx5_0:1 and mlx5_0_1 into one folder, node1__mlx5_0_1"):
+        plan.make("x", campaign(campaign_vantages=[{"hosts": "all", "device": ["mlx5_0:1", "mlx5_0_1"]}]), CONTEXT)
 
 
 @pytest.mark.parametrize(
