@@ -14,6 +14,7 @@ from ..packets.bpf import lacks_vlan_branch
 from ..settings.apply import kind_of, preview, refuse_conflicts
 from ..settings.journal import Store
 from ..settings.model import Key, Refused
+from . import expiry
 from .arm import existing, open_keys, state_of
 from .choose import AUTO_RDMA, Choice, choose, expand
 from .clock import read_clock
@@ -209,6 +210,7 @@ def _capture(host: Host, folder: Folder) -> dict[str, t.Any]:
         "result": folder.read_json("result.json"),
         "stored_bytes": stored_bytes(folder),
         "open_changes": changes,
+        "expiry": folder.read_json(expiry.RECORD) if changes or error else None,
         "error": error,
     }
 

@@ -14,6 +14,7 @@ import typing as t
 
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host, Result
+from ansible_collections.wirefleet.capture.plugins.module_utils.session import expiry
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings import journal as journal_module
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.apply import Outcome, Restored, apply, preview, restore
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.journal import Owner, Store
@@ -385,3 +386,25 @@ def test_journal_is_as_the_design_says(veth: Inside, store: Store) -> None:
     assert lines[1]["changes"] == [[["ethtool_feature", "v0", "rx-gro"], False, True]]
     assert lines[2] == {"do": "done", "n": 1, "values": [[["ethtool_feature", "v0", "rx-gro"], True]], "side_effects": []}
     assert lines[3] == {"do": "lease", "keys": [[["ethtool_feature", "v0", "rx-gro"], True]]}
+
+
+class Late(Inside):
+    """Its ethtool is found only when it was looked for in vain a few times, as on a host that is being upgraded."""
+
+    missing = 3
+
+    def which(self, program: str) -> str | None:
+        if program == "ethtool" and self.missing:
+            self.missing -= 1
+            return None
+        return super().which(program)
+
+
+def test_a_waiter_puts_back_at_a_later_try(namespace: int, veth: Inside, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "RETRIES_S", (0.01,) * 10)
+    before = veth.features()
+    change(store, tso=False)
+    store.journal("c1").extend(Owner("c1", 1.0, "test"))
+    assert expiry.expire(Late(namespace), store.journal("c1").folder) == 0
+    assert veth.features() == before
+    assert not os.path.exists(f"{store.journal('c1').folder}/{expiry.RECORD}")
