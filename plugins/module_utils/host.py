@@ -76,6 +76,15 @@ class Host:
             return Result(list(argv), 124, _text(expired.stdout), _text(expired.stderr) or f"no answer within {timeout:g} s")
         return Result(list(argv), done.returncode, _text(done.stdout), _text(done.stderr))
 
+    def between(self, argv: Sequence[str], source: t.Any, sink: t.Any) -> subprocess.Popen[bytes]:
+        """Start *argv* reading from *source* and writing to *sink*, files or subprocess.PIPE; raises CommandMissing."""
+        program = self.which(argv[0])
+        if program is None:
+            raise CommandMissing(argv[0])
+        return subprocess.Popen(  # pylint: disable=ansible-bad-function
+            [program, *argv[1:]], stdin=source, stdout=sink, stderr=subprocess.DEVNULL, env=_environment()
+        )
+
     def which(self, program: str) -> str | None:
         """Return the path of *program*; sbin is searched too, whatever the caller's PATH says."""
         return shutil.which(program, path=os.environ.get("PATH", "") + ":" + SEARCH_PATH)

@@ -15,15 +15,15 @@ MAX_RECORD = 16 << 20
 _JOIN = 64 << 10
 _NS = 1_000_000_000
 
-_PCAP_MAGIC: t.Mapping[bytes, tuple[str, int]] = {
+PCAP_MAGIC: t.Mapping[bytes, tuple[str, int]] = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
     b"\xa1\xb2\xc3\xd4": (">", 1000),
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
 _MODIFIED_MAGIC = (b"\x34\xcd\xb2\xa1", b"\xa1\xb2\xcd\x34")
-_SECTION = b"\x0a\x0d\x0d\x0a"
-_BYTE_ORDER: t.Mapping[bytes, str] = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+SECTION = b"\x0a\x0d\x0d\x0a"
+BYTE_ORDER: t.Mapping[bytes, str] = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 1, 2, 3, 6
 _TSRESOL, _TSOFFSET = 9, 14
 
@@ -142,22 +142,22 @@ class Walker:
         if len(view) < 4:
             return 0
         magic = bytes(view[:4])
-        if magic == _SECTION:
+        if magic == SECTION:
             self._step = self._pcapng
             return self._pcapng(view)
         if magic in _MODIFIED_MAGIC:
             raise _Unreadable("this is the modified pcap of old Red Hat kernels, which nothing here writes")
-        if magic not in _PCAP_MAGIC and len(view) < _ERF.size:
+        if magic not in PCAP_MAGIC and len(view) < _ERF.size:
             return 0
-        if magic not in _PCAP_MAGIC and _looks_like_erf(view):
+        if magic not in PCAP_MAGIC and _looks_like_erf(view):
             self._format, self._link_type, self._step = "erf", _LINKTYPE_ERF, self._erf
             return self._erf(view)
-        if magic not in _PCAP_MAGIC:
+        if magic not in PCAP_MAGIC:
             raise _Unreadable(f"it begins with {magic.hex()}, which is neither pcap, pcapng nor ERF")
         if len(view) < 24:
             return 0
         self._format = "pcap"
-        self._order, self._scale = _PCAP_MAGIC[magic]
+        self._order, self._scale = PCAP_MAGIC[magic]
         self._link_type = struct.unpack_from(self._order + "I", view, 20)[0] & 0x0FFFFFFF
         self._step = self._pcap
         return 24
@@ -213,7 +213,7 @@ class Walker:
         """Use up one block; 0 when it is not all there yet."""
         if len(view) < 12:
             return 0
-        if view[:4] == _SECTION:
+        if view[:4] == SECTION:
             self._begin_section(view)
         kind, total = struct.unpack_from(self._order + "II", view)
         if total < 12 or total % 4 or total > MAX_RECORD:
@@ -231,7 +231,7 @@ class Walker:
         return total
 
     def _begin_section(self, view: memoryview) -> None:
-        order = _BYTE_ORDER.get(bytes(view[8:12]))
+        order = BYTE_ORDER.get(bytes(view[8:12]))
         if order is None:
             raise _Unreadable("a section whose byte order cannot be told")
         self._order, self._clocks = order, []
