@@ -22,6 +22,7 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action 
 )
 
 ENDED = ("done", "failed")
+MOST_LISTED = 10
 
 
 class ActionModule(CampaignAction):
@@ -42,6 +43,8 @@ class ActionModule(CampaignAction):
         return self._new(options["campaign"], root, task_vars)
 
     def _new(self, name: str, root: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        if not name:
+            raise units.Unusable(f"Say which campaign: add -e campaign=NAME. {written_campaigns(self._places(task_vars))}")
         evidence.forget_unarmed(root, name, time.time_ns())
         written = self._written(units.check_name(name), task_vars)
         context = plan.Context(
@@ -57,7 +60,13 @@ class ActionModule(CampaignAction):
         return {**_told(run, made), "changed": not self._task.check_mode}
 
     def _found(self, wanted: str, root: str) -> dict[str, t.Any]:
-        chosen = evidence.choose(evidence.runs(root), units.check_name(wanted))
+        known = evidence.runs(root)
+        if not wanted:
+            raise units.Unusable(
+                f"Say which campaign: add -e campaign=NAME, which means its latest run, or the id of a run. "
+                f"{root} has {listed(known)}; playbooks/status.yml lists what the hosts hold."
+            )
+        chosen = evidence.choose(known, units.check_name(wanted))
         run = evidence.Run(root, chosen or wanted)
         if chosen is None or not os.path.isdir(run.folder):
             where = run.final if chosen and os.path.isdir(run.final) else None
@@ -116,7 +125,7 @@ class ActionModule(CampaignAction):
         if path is None and not merged.get("campaign_vantages"):
             raise units.Unusable(
                 f"there is no campaign {name!r}: neither a file {name}.yml in {', '.join(places)} nor "
-                "campaign_vantages in the inventory; begin with a copy of campaigns/example.yml."
+                f"campaign_vantages in the inventory. {written_campaigns(places)}"
             )
         return {key: self._templar.template(value) for key, value in merged.items()}
 
@@ -143,6 +152,20 @@ class ActionModule(CampaignAction):
             raise units.Unusable(f"the filter {words!r}: {problem}") from None
 
 
+def written_campaigns(places: list[str]) -> str:
+    """Return a sentence that names the campaigns written in the folders *places*."""
+    names = {name.removesuffix(".yml") for place in places if os.path.isdir(place) for name in os.listdir(place) if name.endswith(".yml")}
+    there_are = f"There are {', '.join(sorted(names))}; for another" if names else "To write one,"
+    return f"{there_are} begin with a copy of campaigns/example.yml."
+
+
+def listed(runs: list[tuple[str, bool]]) -> str:
+    """Return (id, open) pairs in words, the open and the latest first, so many as one reads. Pure."""
+    words = [f"{run} (open)" if is_open else run for run, is_open in sorted(runs, key=lambda run: (run[1], run[0]), reverse=True)]
+    more = len(words) - MOST_LISTED
+    return ", ".join(words[:MOST_LISTED] + ([f"{more} more"] if more > 0 else [])) or "no run"
+
+
 def remembered(captures: dict[str, t.Any], wanted: str) -> dict[str, t.Any]:
     """Return {host: session} of the one run that *wanted* means among what the hosts hold. Pure.
 
@@ -157,7 +180,13 @@ def remembered(captures: dict[str, t.Any], wanted: str) -> dict[str, t.Any]:
     }
     chosen = evidence.choose([(run, True) for run in sorted({run for _host, run in held})], units.check_name(wanted))
     if chosen is None:
-        raise units.Unusable(f"neither this controller nor a host of the inventory holds a run of {wanted}.")
+        runs = sorted({capture["campaign"] for found in captures.values() for capture in found or [] if capture.get("session")})
+        silent = [host for host, found in captures.items() if found is None]
+        raise units.Unusable(
+            f"neither this controller nor a host of the inventory holds a run of {wanted}. "
+            f"The hosts hold {listed([(run, False) for run in runs])}"
+            + (f", as far as they answer: {len(silent)} do not." if silent else ".")
+        )
     return {host: session for (host, run), session in held.items() if run == chosen}
 
 

@@ -64,6 +64,30 @@ def test_neither_root_nor_become(run, untouched):
     assert "root" in said
 
 
+@pytest.mark.parametrize("playbook", ["capture_campaign.yml", "stop.yml", "collect.yml"])
+def test_no_campaign_is_named(pair, untouched, playbook):
+    said = words(pair.playbook(playbook))
+    assert "Say which campaign: add -e campaign=NAME" in said
+    assert "demo, example, pfc-storm" in said or "playbooks/status.yml lists what the hosts hold" in said
+    assert "missing required arguments" not in said and "arg spec" not in said
+
+
+def test_a_campaign_that_is_not_written_names_those_that_are(pair, untouched):
+    assert "There are demo, example, pfc-storm" in words(pair.playbook("capture_campaign.yml", "-e", "campaign=nosuch"))
+
+
+@pytest.mark.parametrize("playbook", ["stop.yml", "collect.yml"])
+def test_a_run_that_nobody_knows_names_those_that_hosts_hold(pair, run, playbook):
+    said, code = run(name="held")
+    assert code == 0, said
+    assert "-held-" in words(pair.playbook(playbook, "-e", "campaign=nosuch")).partition("The hosts hold")[2]
+
+
+def words(done):
+    """Return what a playbook said, however it was wrapped."""
+    return " ".join((done.stdout + done.stderr).split())
+
+
 def test_a_journal_from_a_newer_version(pair):
     header = {"do": "open", "schema": 99, "campaign": "newer", "boot_id": "", "who": "", "deadline": None}
     pair.ssh("node1", f"mkdir -p -m 700 {JOURNALS}/newer && echo '{json.dumps(header)}' > {JOURNALS}/newer/journal.ndjson")
