@@ -61,8 +61,8 @@ integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
 	@tests/tools/need.sh "the integration tests" $(CAPTURE)
 	$(PYTHON) -m pytest -q $(wildcard tests/integration tests/faults)
 
-demo: $(VENV) ## the whole story on a fleet of this machine; KEEP=1 leaves the fleet up
-	@$(PYTHON) -m tests.demo $(if $(KEEP),--keep)
+demo: $(VENV) ## the whole story on a fleet of this machine; KEEP=1 leaves the fleet up, LAB=name has one of your own
+	@$(PYTHON) -m tests.demo --lab $(LAB) $(if $(KEEP),--keep)
 
 bench: $(VENV) ## measure against what else one could use
 	@tests/tools/need.sh "the benchmarks" $(CAPTURE) rsync=rsync cc=gcc

@@ -17,7 +17,6 @@ import typing as t
 from .story import PACKETS, PSN_MASK, PSN_VALUE, Check, Flow, flag_of, packets_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LAB = "demo"
 SENDER, RECEIVER = "rdma1", "rdma2"
 RDMA_DEVICE = "ens1f0np0"
 
@@ -30,48 +29,53 @@ def say(text: str) -> None:
     print(f"\n\033[1m== {text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
 
 
-def lab(*words: str, **options: t.Any) -> subprocess.CompletedProcess[str]:
-    """Run a verb of the lab on this demo's instance."""
-    verb, *rest = words
-    return subprocess.run(
-        [sys.executable, "-m", "tests.lab", verb, "--lab", LAB, *rest], cwd=ROOT, text=True, check=False, **options
-    )
+class Lab:
+    """The demo's own instance of the lab; more than one may be up, each with its name."""
 
+    def __init__(self, name: str) -> None:
+        self.name = name
 
-def on_host(host: str, *argv: str) -> str:
-    done = lab("ssh", host, *argv, capture_output=True)
-    if done.returncode:
-        raise Failed(f"{host}: {' '.join(argv)}: {done.stderr.strip()}")
-    return done.stdout
+    def __call__(self, *words: str, **options: t.Any) -> subprocess.CompletedProcess[str]:
+        """Run a verb of the lab on this instance."""
+        verb, *rest = words
+        argv = [sys.executable, "-m", "tests.lab", verb, "--lab", self.name, *rest]
+        return subprocess.run(argv, cwd=ROOT, text=True, check=False, **options)
 
+    def on_host(self, host: str, *argv: str) -> str:
+        done = self("ssh", host, *argv, capture_output=True)
+        if done.returncode:
+            raise Failed(f"{host}: {' '.join(argv)}: {done.stderr.strip()}")
+        return done.stdout
 
-def playbook(name: str, inventory: str, *words: str) -> None:
-    """Run a shipped playbook inside the lab exactly as a user would type it, and show the command."""
-    argv = ["ansible-playbook", "-i", inventory, f"playbooks/{name}", *words]
-    print("$ " + " ".join(os.path.relpath(word, ROOT) if word.startswith(str(ROOT)) else word for word in argv), flush=True)
-    program = pathlib.Path(sys.executable).parent / "ansible-playbook"
-    if lab("exec", "--", str(program), *argv[1:]).returncode:
-        raise Failed(f"playbooks/{name} failed; the fleet is still up: see `{sys.executable} -m tests.lab status`")
+    def playbook(self, name: str, inventory: str, *words: str) -> None:
+        """Run a shipped playbook inside the lab exactly as a user would type it, and show the command."""
+        argv = ["ansible-playbook", "-i", inventory, f"playbooks/{name}", *words]
+        print("$ " + " ".join(os.path.relpath(word, ROOT) if word.startswith(str(ROOT)) else word for word in argv), flush=True)
+        program = pathlib.Path(sys.executable).parent / "ansible-playbook"
+        if self("exec", "--", str(program), *argv[1:]).returncode:
+            raise Failed(f"playbooks/{name} failed; add KEEP=1 to look at the fleet afterwards")
 
-
-def sniffer() -> str:
-    """Return what both RoCE peers say of the private flag now."""
-    flags = {host: flag_of(on_host(host, "ethtool", "--show-priv-flags", RDMA_DEVICE), "sniffer") for host in (SENDER, RECEIVER)}
-    print("  sniffer: " + ", ".join(f"{host} {value}" for host, value in flags.items()), flush=True)
-    return "/".join(sorted({str(value) for value in flags.values()}))
+    def sniffer(self) -> str:
+        """Return what both RoCE peers say of the private flag now."""
+        shown = {host: self.on_host(host, "ethtool", "--show-priv-flags", RDMA_DEVICE) for host in (SENDER, RECEIVER)}
+        flags = {host: flag_of(text, "sniffer") for host, text in shown.items()}
+        print("  sniffer: " + ", ".join(f"{host} {value}" for host, value in flags.items()), flush=True)
+        return "/".join(sorted({str(value) for value in flags.values()}))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the fleet up and say how to log in")
-    parser.add_argument("--evidence", default=str(ROOT / "evidence"), help="folder for the evidence (default: ./evidence)")
+    parser.add_argument("--lab", default="demo", help="name of the lab, so that several people can have one (default: demo)")
+    parser.add_argument("--evidence", help="folder for the evidence (default: ./evidence, or ./evidence/LAB in a lab of another name)")
     options = parser.parse_args()
+    lab, evidence = Lab(options.lab), options.evidence or default_evidence(options.lab)
     started = time.monotonic()
     say("The fleet: hosts of their own network, systemd and sshd; two with a kernel and a NIC module of their own")
     if code := lab("up", "demo").returncode:
         return code
     try:
-        checks = run(options.evidence)
+        checks = run(lab, evidence)
     except Failed as failure:
         print(f"\nThe demo stopped: {failure}", file=sys.stderr)
         checks = [Check("the demo ran to its end", True, False)]
@@ -80,38 +84,43 @@ def main() -> int:
             say("Taking the fleet down")
             lab("down")
     if options.keep:
-        hints()
+        hints(lab.name)
     print(f"\nThe demo took {time.monotonic() - started:.0f} s.")
     return 0 if all(check.good for check in checks) else 1
 
 
-def run(evidence: str) -> list[Check]:
+def default_evidence(lab: str) -> str:
+    """Return a folder of its own for each lab: the newest run in it is taken for this demo's."""
+    return str(ROOT / "evidence" / ("" if lab == "demo" else lab))
+
+
+def run(lab: Lab, evidence: str) -> list[Check]:
     inventory = lab("inventory", capture_output=True).stdout.strip()
     lab("status")
-    flags = [sniffer()]
+    flags = [lab.sniffer()]
     say("Make RDMA visible")
-    playbook("enable_rdma_sniffer.yml", inventory)
-    flags.append(sniffer())
+    lab.playbook("enable_rdma_sniffer.yml", inventory)
+    flags.append(lab.sniffer())
     say("Traffic, and a switch that drops a known number of packets between the RoCE peers")
     flow = Flow(PACKETS, first_psn=(1 << 24) - PACKETS // 2)
-    traffic = start_traffic(flow, evidence)
+    traffic = start_traffic(lab, flow, evidence)
     say("The campaign")
-    playbook("capture_campaign.yml", inventory, "-e", "campaign=demo", "-e", f"campaign_evidence_root={evidence}")
+    lab.playbook("capture_campaign.yml", inventory, "-e", "campaign=demo", "-e", f"campaign_evidence_root={evidence}")
     finish(traffic)
     say("Turn the flag off again: the host would do it by itself after two hours")
-    playbook("disable_rdma_sniffer.yml", inventory)
-    flags.append(sniffer())
+    lab.playbook("disable_rdma_sniffer.yml", inventory)
+    flags.append(lab.sniffer())
     say("Does the evidence agree with what is known to be true?")
-    checks = compare(newest(evidence), flow, flags)
+    checks = compare(lab, newest(evidence), flow, flags)
     print("\n".join(map(str, checks)))
     return checks
 
 
-def start_traffic(flow: Flow, evidence: str) -> subprocess.Popen[str]:
+def start_traffic(lab: Lab, flow: Flow, evidence: str) -> subprocess.Popen[str]:
     """Install the drop rule and start both senders, which begin once the window is open."""
     if lab("drop", "on", SENDER, "--psn-mask", hex(PSN_MASK), "--psn-value", hex(PSN_VALUE)).returncode:
         raise Failed("the drop rule could not be installed")
-    words = ["--lab", LAB, "--evidence", evidence, "--packets", str(flow.packets), "--first-psn", str(flow.first_psn)]
+    words = ["--lab", lab.name, "--evidence", evidence, "--packets", str(flow.packets), "--first-psn", str(flow.first_psn)]
     return subprocess.Popen([sys.executable, "-m", "tests.demo.traffic", *words], cwd=ROOT, text=True, stdout=subprocess.PIPE)
 
 
@@ -129,7 +138,7 @@ def newest(evidence: str) -> pathlib.Path:
     return folders[-1]
 
 
-def compare(folder: pathlib.Path, flow: Flow, flags: list[str]) -> list[Check]:
+def compare(lab: Lab, folder: pathlib.Path, flow: Flow, flags: list[str]) -> list[Check]:
     manifest = json.loads((folder / "campaign.json").read_text())
     sums = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=False)
     return [
@@ -141,16 +150,16 @@ def compare(folder: pathlib.Path, flow: Flow, flags: list[str]) -> list[Check]:
     ]
 
 
-def hints() -> None:
+def hints(lab: str) -> None:
     command = "python3 -m tests.lab"
     print(f"""
 The fleet is still up. Things to try:
-  {command} status --lab {LAB}
-  {command} ssh --lab {LAB} {SENDER}
-  {command} exec --lab {LAB} -- .venv/bin/ansible-playbook -i $({command} inventory --lab {LAB}) playbooks/status.yml
-  {command} exec --lab {LAB} -- .venv/bin/ansible-playbook -i $({command} inventory --lab {LAB}) playbooks/capture_campaign.yml \\
+  {command} status --lab {lab}
+  {command} ssh --lab {lab} {SENDER}
+  {command} exec --lab {lab} -- .venv/bin/ansible-playbook -i $({command} inventory --lab {lab}) playbooks/status.yml
+  {command} exec --lab {lab} -- .venv/bin/ansible-playbook -i $({command} inventory --lab {lab}) playbooks/capture_campaign.yml \\
       -e campaign=demo --check --diff
-  {command} down --lab {LAB}""")
+  {command} down --lab {lab}""")
 
 
 if __name__ == "__main__":

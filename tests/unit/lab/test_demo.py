@@ -1,0 +1,31 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two people have a demo each on one machine, in labs of different names."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.wirefleet.capture.tests.demo.__main__ import Lab, default_evidence
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_make_hands_the_name_on() -> None:
+    done = subprocess.run(["make", "-n", "demo", "LAB=mine"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "tests.demo --lab mine" in done.stdout
+
+
+def test_every_verb_is_for_the_lab_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("echo"))
+    assert Lab("mine")("down", capture_output=True).stdout == "-m tests.lab down --lab mine\n"
+
+
+def test_each_has_evidence_of_its_own() -> None:
+    assert len({default_evidence(name) for name in ("demo", "mine", "yours")}) == 3
