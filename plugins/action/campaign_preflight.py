@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import diff_of
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, plan
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     CAPTURE_INFO,
@@ -40,17 +41,17 @@ class ActionModule(CampaignAction):
         run.event("preflight", host=host, problems=problems, clock=clock)
         if problems:
             return {"failed": True, "msg": f"{host}: {' '.join(problems)}", "problems": problems}
-        text = plan.describe(resolved, found)
+        changes = plan.changes(found)
         if self._task.check_mode:
-            self._display.display(text)
+            self._display.display(plan.describe(resolved, found, name_changes=not self._task.diff))
         return {
-            "changed": self._task.check_mode and bool((found.get("preview") or {}).get("changes")),
+            "changed": self._task.check_mode and bool(changes),
             "missing": False,
             "session": resolved,
             "clock": clock,
-            "plan": text,
+            "plan": plan.describe(resolved, found),
             "predicted": found.get("predicted"),
-            "diff": _diff(found.get("preview") or {}) if self._task.diff else [],
+            "diff": diff_of(changes) if self._task.diff else [],
         }
 
     def _clock(self) -> dict[str, t.Any]:
@@ -73,14 +74,3 @@ def clock_problems(clock: dict[str, t.Any], allowed_s: float) -> list[str]:
         f"The clock is {abs(offset):.3f} s (±{error:.3f} s) {side} the controller's and campaign_max_clock_error is "
         f"{allowed_s:g} s; set the clock, or allow more."
     ]
-
-
-def _diff(preview: dict[str, t.Any]) -> dict[str, str]:
-    changes = preview.get("changes", [])
-    return {
-        side: "".join(
-            f"{' '.join(filter(None, key))}: {value}\n"
-            for key, value in ((change[0], change[position]) for change in changes)
-        )
-        for side, position in (("before", 1), ("after", 2))
-    }

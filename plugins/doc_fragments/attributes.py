@@ -15,7 +15,7 @@ attributes:
     description: Can run in check mode, and then predicts the result without touching the host.
     support: full
   diff_mode:
-    description: In diff mode returns what differs, before and after.
+    description: In diff mode returns a line for each setting that differs, with its value before and after.
     support: full
   platform:
     description: Operating systems of the hosts it works on.

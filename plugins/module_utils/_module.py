@@ -13,7 +13,7 @@ from .session import bundle
 from .session.expiry import arm, seconds_of
 from .settings.apply import Outcome, apply, preview, refuse_conflicts
 from .settings.journal import ROOT, STANDING, Owner, Store, valid_id
-from .settings.model import Key, Refused, Value
+from .settings.model import Key, Refused, Value, diff_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,9 +85,5 @@ def answer(outcome: Outcome, shape: Shape, diff: bool) -> dict[str, t.Any]:
         "side_effects": [{"setting": str(key), "before": before, "after": after} for key, before, after in outcome.side_effects],
     }
     if diff:
-        differing = [change.key for change in outcome.changes]
-        result["diff"] = {
-            "before": shape({key: outcome.before.get(key) for key in differing}),
-            "after": shape({key: outcome.after.get(key) for key in differing}),
-        }
+        result["diff"] = diff_of(outcome.changes)
     return result

@@ -16,7 +16,7 @@ description:
   - Runs M(wirefleet.capture.capture_info) with the host's part of the plan, and measures the host's clock against
     the controller's over the same connection, as the best of three exchanges with an error of half the round trip.
   - Fails with one sentence for each thing that stands in the way. Nothing is touched on the host.
-  - In check mode it prints what the host would do; with C(--diff) also each setting before and after.
+  - In check mode it prints what the host would do; with C(--diff) it is Ansible that prints each setting, before and after.
 options:
   allow_missing:
     description: Answer V(missing=true) for a host that cannot be reached, instead of failing.

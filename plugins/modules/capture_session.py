@@ -119,7 +119,7 @@ from ..module_utils.host import Host
 from ..module_utils.session import launch
 from ..module_utils.session.arm import Done, Sessions
 from ..module_utils.settings.journal import ROOT
-from ..module_utils.settings.model import Refused
+from ..module_utils.settings.model import Refused, diff_of
 
 
 def act(sessions: Sessions, params: dict[str, t.Any]) -> Done:
@@ -140,7 +140,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     folder = sessions.folder(module.params["campaign"] or module.params["session"]["campaign"])
     result: dict[str, t.Any] = {**done._asdict(), "folder": folder.path, "serve": launch.command(folder, "serve")}
     if module._diff:
-        result["diff"] = {"before": done.before, "after": done.after}
+        result["diff"] = diff_of(done.changes())
     return result
 
 

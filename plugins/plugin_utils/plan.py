@@ -12,7 +12,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.session.engines.
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import problems as session_problems
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import vantage_id
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_wish import desired_settings
-from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Change, Key, Refused
 
 from . import schema, units
 
@@ -223,8 +223,14 @@ def settings(written: Mapping[str, t.Any], devices: list[str]) -> list[list[t.An
     return pairs
 
 
-def describe(session: Mapping[str, t.Any], preflight: Mapping[str, t.Any]) -> str:
-    """Return what one host would do, as a text for people."""
+def changes(preflight: Mapping[str, t.Any]) -> list[Change]:
+    """Return what one host would change. Pure."""
+    rows = (preflight.get("preview") or {}).get("changes", [])
+    return [Change(Key(*key), before, after) for key, before, after in rows]
+
+
+def describe(session: Mapping[str, t.Any], preflight: Mapping[str, t.Any], name_changes: bool = True) -> str:
+    """Return what one host would do, as a text for people; a diff beside it names the changes already."""
     lines = [
         f"{session['host']}: window opens {units.clock_time(session['t0_ns'])}, {session['duration_s']:g} s, "
         f"engines start {session['lead_s']:g} s before"
@@ -237,22 +243,12 @@ def describe(session: Mapping[str, t.Any], preflight: Mapping[str, t.Any]) -> st
         )
         if vantage["engine_reason"]:
             lines.append(f"    because {vantage['engine_reason']}")
-    changes = (preflight.get("preview") or {}).get("changes", [])
-    lines += [
-        f"  changes {' '.join(filter(None, key))}: {_word(before)} -> {_word(after)}" for key, before, after in changes
-    ]
-    lines += [] if changes else ["  changes no setting"]
+    found = changes(preflight)
+    lines += [f"  changes {change}" for change in found if name_changes]
+    lines += [] if found else ["  changes no setting"]
     predicted = preflight.get("predicted") or {}
     lines.append(
         f"  writes at most {units.human(predicted.get('bytes'))} of {units.human(predicted.get('free_bytes'))} free"
         + (f" ({predicted['why']})" if predicted.get("why") else "")
     )
     return "\n".join(lines)
-
-
-def _word(value: t.Any) -> str:
-    return (
-        {True: "on", False: "off", None: "absent"}.get(value, str(value))
-        if value is None or isinstance(value, bool)
-        else str(value)
-    )

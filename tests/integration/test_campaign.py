@@ -112,7 +112,7 @@ def test_check_mode_plans_and_touches_nothing(pair, campaign, before, tmp_path):
     state = pair.ssh("node1", listing)
     done = pair.playbook("capture_campaign.yml", *campaign(), "--check", "--diff")
     assert done.returncode == 0, done.stdout
-    assert "tx-tcp-segmentation: on -> off" in done.stdout.replace("'", "")
+    assert done.stdout.count("eth1 tx-tcp-segmentation: on -> off\n") == done.stdout.count("tx-tcp-segmentation") == 2, "once for each host"
     assert pair.ssh("node1", listing) == state
     assert pair.ssh("node1", FEATURES) == before["node1"]
     assert not (tmp_path / "evidence").exists()

@@ -113,6 +113,9 @@ def test_status_and_restore_list_what_is_open(pair):
     try:
         assert "standing-listed" in pair.playbook("status.yml").stdout
         assert "standing-listed" in pair.playbook("restore.yml").stdout
+        foreseen = pair.playbook("restore.yml", "-e", "campaign=standing-listed", "--check", "--diff").stdout
+        assert "\neth1 tx-tcp-segmentation: off -> on\n" in foreseen
+        assert "settings:" not in foreseen
     finally:
         done = pair.playbook("restore.yml", "-e", "campaign=standing-listed")
     assert done.returncode == 0, done.stdout

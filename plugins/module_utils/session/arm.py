@@ -13,7 +13,7 @@ import typing as t
 
 from ..settings.apply import apply, preview, refuse_conflicts
 from ..settings.journal import Owner, Store, valid_id
-from ..settings.model import Key, Refused
+from ..settings.model import Change, Key, Refused
 from . import boot, bundle, launch
 from .capture import device_index
 from .engines.registry import engine_named
@@ -39,6 +39,14 @@ class Done(t.NamedTuple):
     after: dict[str, t.Any]
     commands: list[str]
     restored: list[dict[str, t.Any]]
+
+    def changes(self) -> list[Change]:
+        """Return what differs: the settings, and the session's state."""
+        was = {Key(*key): value for key, value in self.before.get("settings", [])}
+        now = {Key(*key): value for key, value in self.after.get("settings", [])}
+        state = Change(Key("session", "", "state"), self.before["state"], self.after["state"])
+        settings = [Change(key, was.get(key), value) for key, value in now.items()]
+        return [change for change in (*settings, state) if change.before != change.after]
 
 
 class Sessions:

@@ -10,7 +10,7 @@ import typing as t
 
 from ..host import CommandMissing
 from .journal import STANDING, Held, Owner, State, Store, boot_id_of
-from .model import Change, Gone, Key, Reading, Refused, Value
+from .model import Change, Gone, Key, Reading, Refused, Value, show
 from .registry import KINDS
 
 if t.TYPE_CHECKING:
@@ -189,7 +189,7 @@ def refuse_conflicts(others: Mapping[str, State], campaign: str, targets: Mappin
         for key, leased in state.relied_on().items():
             if name != campaign and key in targets and not KINDS[key.kind].compatible(leased, targets[key]):
                 raise Refused(
-                    f"{key} is wanted as {_show(targets[key])}, but the open campaign {name} relies on {_show(leased)}: "
+                    f"{key} is wanted as {show(targets[key])}, but the open campaign {name} relies on {show(leased)}: "
                     f"wait for its end, or end it with playbooks/stop.yml or restore.yml -e campaign={name}"
                 )
 
@@ -302,10 +302,10 @@ def _refuse_unreached(targets: Mapping[Key, Value], relied: Mapping[Key, Value],
     why = str(reached.error or "the driver or kernel rounded or ignored it")
     for key, value in targets.items():
         if reached.values.get(key) != value:
-            raise Refused(f"{key} was set to {_show(value)}, but reads {_show(reached.values.get(key))} afterwards ({why})")
+            raise Refused(f"{key} was set to {show(value)}, but reads {show(reached.values.get(key))} afterwards ({why})")
     for key, value in relied.items():
         if reached.values.get(key) != value:
-            raise Refused(f"{key} does not stay {_show(value)} with these changes, and an open campaign relies on it ({why})")
+            raise Refused(f"{key} does not stay {show(value)} with these changes, and an open campaign relies on it ({why})")
 
 
 def _undo(host: Host, plan: Plan, groups: Groups) -> set[Key]:
@@ -349,10 +349,10 @@ def judge(key: Key, held: Held, seen: Seen, boot: str) -> Restored:
     if found == held.before:
         return Restored(key, "already", held.before, found)
     if _cleared(key, held.boot, boot):
-        reason = f"the host was rebooted since, which ended the change; {_show(found)} is what it came up with"
+        reason = f"the host was rebooted since, which ended the change; {show(found)} is what it came up with"
         return Restored(key, "already", held.before, found, reason)
     if held.sure and found != held.after:
-        reason = f"was {_show(held.after)} when the campaign left it, somebody set it to {_show(found)}: left alone"
+        reason = f"was {show(held.after)} when the campaign left it, somebody set it to {show(found)}: left alone"
         return Restored(key, "drift", held.before, found, reason)
     return Restored(key, "restored", held.before, found)
 
@@ -402,7 +402,7 @@ def _result(result: Restored, reached: Reached) -> Restored:
     found = reached.values.get(result.key)
     if found == result.wanted:
         return result._replace(found=found)
-    return result._replace(outcome="failed", found=found, reason=str(reached.error or f"still reads {_show(found)}"))
+    return result._replace(outcome="failed", found=found, reason=str(reached.error or f"still reads {show(found)}"))
 
 
 def _conclude(journal: Journal, results: list[Restored]) -> None:
@@ -412,11 +412,3 @@ def _conclude(journal: Journal, results: list[Restored]) -> None:
             journal.restored(*result)
         if all(result.outcome != "failed" for result in results):
             journal.close()
-
-
-def _show(value: Value) -> str:
-    if value is None:
-        return "absent"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value)

@@ -9,7 +9,7 @@ import shlex
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from ..host import Host, Result
 
@@ -32,6 +32,26 @@ class Change(t.NamedTuple):
     key: Key
     before: Value
     after: Value
+
+    def __str__(self) -> str:
+        """Say it as in `eth1 rx-gro: on -> off` or `eth1 ring rx: 256 -> 8192`."""
+        kind = "" if self.key.kind == "ethtool_feature" else self.key.kind.removeprefix("ethtool_").replace("_", " ")
+        what = " ".join(part for part in (self.key.scope, kind, self.key.name) if part)
+        return f"{what}: {show(self.before)} -> {show(self.after)}"
+
+
+def show(value: Value) -> str:
+    """Return *value* as people say it."""
+    if value is None:
+        return "absent"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def diff_of(changes: Iterable[Change]) -> dict[str, str]:
+    """Return what Ansible prints with --diff: a line for each change."""
+    return {"prepared": "".join(f"{change}\n" for change in changes)}
 
 
 class Refused(Exception):

@@ -216,13 +216,13 @@ def test_role_defaults_are_the_plan_defaults():
 
 def test_describe_names_changes_and_bytes():
     session = plan.make("x", campaign(), CONTEXT)["sessions"]["node1"]
-    text = plan.describe(
-        session,
-        {
-            "preview": {"changes": [[["ethtool_feature", "eth1", "rx-gro"], True, False]]},
-            "predicted": {"bytes": 1 << 30, "free_bytes": 4 << 30, "why": "the limit"},
-        },
-    )
-    assert "changes ethtool_feature eth1 rx-gro: on -> off" in text
+    preflight = {
+        "preview": {"changes": [[["ethtool_feature", "eth1", "rx-gro"], True, False]]},
+        "predicted": {"bytes": 1 << 30, "free_bytes": 4 << 30, "why": "the limit"},
+    }
+    text = plan.describe(session, preflight)
+    assert "changes eth1 rx-gro: on -> off" in text
     assert "at most 1.0 GiB of 4.0 GiB free (the limit)" in text
+    assert "changes" not in plan.describe(session, preflight, name_changes=False)
+    assert "changes no setting" in plan.describe(session, {}, name_changes=False)
     assert json.dumps(session)

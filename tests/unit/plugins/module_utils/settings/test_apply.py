@@ -24,7 +24,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.settings.apply i
 )
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_text import parse_private_flags, parse_rings
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.journal import Held, fold
-from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Change, Gone, Key, Reading, Refused
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Change, Gone, Key, Reading, Refused, diff_of
 from recordings_and_veth import recorded
 
 RX, TX = Key("ethtool_ring", "e0", "rx"), Key("ethtool_ring", "e0", "tx")
@@ -159,3 +159,21 @@ def test_every_kind_is_registered() -> None:
 def test_kinds_know_each_other(kind: t.Any) -> None:
     assert {*kind.follows, *kind.disturbs} <= set(registry.KINDS) - {kind.name}
     assert not [other for other in kind.follows if kind.name in registry.KINDS[other].follows]
+
+
+# --- What people read ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (Change(Key("ethtool_feature", "eth1", "rx-gro"), True, False), "eth1 rx-gro: on -> off"),
+        (Change(Key("ethtool_ring", "eth1", "rx"), 256, 8192), "eth1 ring rx: 256 -> 8192"),
+        (Change(Key("ethtool_private_flag", "eth1", "sniffer"), False, True), "eth1 private flag sniffer: off -> on"),
+        (Change(Key("sysctl_floor", "", "net.core.rmem_max"), 1, 2), "sysctl floor net.core.rmem_max: 1 -> 2"),
+        (Change(Key("modprobe_option", "mlx4_core", "debug"), None, "1"), "mlx4_core modprobe option debug: absent -> 1"),
+    ],
+)
+def test_a_change_in_words(change: Change, said: str) -> None:
+    assert str(change) == said
+    assert diff_of([change, change]) == {"prepared": f"{said}\n{said}\n"}
