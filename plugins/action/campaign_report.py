@@ -38,15 +38,11 @@ class ActionModule(CampaignAction):
             for entry in manifest["vantages"]
             if entry["status"] == "failed"
         ]
-        result = {
-            "changed": True,
-            "evidence": folder,
-            "status": manifest["verdict"]["status"],
-            "table": table.splitlines(),
-        }
+        result = {"changed": True, "evidence": folder, "status": manifest["verdict"]["status"]}
         if failed:
+            # Ansible prints all of a failed result, and the table was printed.
             return {**result, "failed": True, "msg": f"The evidence is in {folder}, but failed: {'; '.join(failed)}."}
-        return result
+        return {**result, "table": table.splitlines()}
 
 
 def _refuse_incomplete(run: evidence.Run, publish_incomplete: bool) -> None:

@@ -55,7 +55,7 @@ status:
   sample: degraded
 table:
   description: The table, a line for each vantage.
-  returned: when published
+  returned: when published and no vantage failed
   type: list
   elements: str
 """

@@ -155,6 +155,7 @@ def test_a_process_is_killed_on_one_host(pair, campaign, before, tmp_path, victi
     assert {host: vantage["status"] for host, vantage in found.items()} == {"node1": status, "node2": "ok"}, out
     assert reason in found["node1"]["reasons"]
     assert controller.returncode == code
+    assert out.count("start skew") == 1, "the table is printed once"
     settled(pair, before)
 
 
