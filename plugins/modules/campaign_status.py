@@ -13,8 +13,12 @@ short_description: Print what is armed, changed or left on hosts
 version_added: 0.1.0
 author: Wirefleet Authors (@wirefleet)
 description:
-  - Prints a table of the captures that M(wirefleet.capture.capture_info) found on each host. Needs no connection.
+  - Prints a table of what M(wirefleet.capture.capture_info) found on each host and is open, changed or not collected
+    yet, with the changes that are still to be put back. What is over is one line. Needs no connection.
 options:
+  campaign:
+    description: Name or id of the campaign to show, also what is over. All are looked at by default.
+    type: str
   hosts:
     description: Hosts whose answers to read.
     type: list
@@ -47,7 +51,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 table:
-  description: The table, a line for each run on each host.
+  description: What was printed, line by line.
   returned: success
   type: list
   elements: str

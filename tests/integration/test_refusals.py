@@ -83,6 +83,14 @@ def test_a_run_that_nobody_knows_names_those_that_hosts_hold(pair, run, playbook
     assert "-held-" in words(pair.playbook(playbook, "-e", "campaign=nosuch")).partition("The hosts hold")[2]
 
 
+@pytest.mark.parametrize("playbook", ["status.yml", "restore.yml"])
+def test_a_campaign_that_no_host_holds_is_answered_with_those_that_are(pair, playbook):
+    pair.module("node1", "ethtool", {"device": "eth1", "features": {"tso": False}, "campaign": "standing-known"})
+    said = words(pair.playbook(playbook, "-e", "campaign=nosuch"))
+    pair.module("node1", "capture_session", {"campaign": "standing-known", "state": "restored"})
+    assert "No host holds a run of nosuch. They hold" in said and "standing-known" in said
+
+
 def words(done):
     """Return what a playbook said, however it was wrapped."""
     return " ".join((done.stdout + done.stderr).split())

@@ -15,7 +15,7 @@ from ..settings.apply import kind_of, preview, refuse_conflicts
 from ..settings.journal import Store
 from ..settings.model import Key, Refused
 from . import expiry
-from .arm import existing, open_keys, state_of
+from .arm import existing, state_of
 from .choose import AUTO_RDMA, Choice, choose, expand
 from .clock import read_clock
 from .engines.registry import engine_named
@@ -197,10 +197,12 @@ def captures(host: Host, root: str, wanted: str | None) -> list[dict[str, t.Any]
 def _capture(host: Host, folder: Folder) -> dict[str, t.Any]:
     session = folder.read_json("session.json") or {}
     try:
-        changes = [[list(key), held.after, _now(host, key)] for key, held in open_keys(host, folder.root, folder.campaign).items()]
-        error = None
+        journal = Store(host, folder.root).journal(folder.campaign).state()
+        held = journal.held if journal and not journal.closed else {}
+        changes = [[list(key), entry.before, entry.after, _now(host, key)] for key, entry in held.items()]
+        deadline, error = journal.header.get("deadline") if journal and changes else None, None
     except Refused as refused:
-        changes, error = [], str(refused)
+        changes, deadline, error = [], None, str(refused)
     return {
         "campaign": folder.campaign,
         "name": session.get("name", folder.campaign),
@@ -210,6 +212,7 @@ def _capture(host: Host, folder: Folder) -> dict[str, t.Any]:
         "result": folder.read_json("result.json"),
         "stored_bytes": stored_bytes(folder),
         "open_changes": changes,
+        "deadline": deadline,
         "expiry": folder.read_json(expiry.RECORD) if changes or error else None,
         "error": error,
     }
