@@ -68,7 +68,7 @@ def opening(evidence: pathlib.Path, since: float) -> float:
 def main() -> int:
     options = parser().parse_args()
     lab, since = Lab(options.lab), time.time()
-    lab.put("rdma1", TRAFFIC / "roce_send.py", ROCE)
+    lab.put("rdma1", TRAFFIC / "roce_send.py", TRAFFIC / "roce_frames.py", ROCE)
     for host in ("client1", "server1"):
         lab.put(host, TRAFFIC / "tcp_bulk.py")
     mac = lab.run("rdma2", "cat", "/sys/class/net/ens1f0np0/address").strip()

@@ -11,7 +11,8 @@ import socket
 import sys
 import time
 
-from roce import PSN_MODULUS, frame, packet, write_message
+from roce import PSN_MODULUS
+from roce_frames import frame, packet, write_message
 
 
 def parser() -> argparse.ArgumentParser:

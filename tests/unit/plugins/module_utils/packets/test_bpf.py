@@ -13,22 +13,23 @@ import typing as t
 
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import bpf, roce
+from ansible_collections.wirefleet.capture.tests.traffic import roce_frames
 
 # label: (opcode, dest QP, bytes after the BTH)
 PACKETS = {
     "send": (0x04, 0x1A4, b"data"),
     "write": (0x0A, 0x1AE, roce.RETH.pack(1, 2, 4) + b"data"),
     "read": (0x0C, 0x1AE, roce.RETH.pack(1, 2, 4)),
-    "ack": (0x11, 0x1A4, roce.aeth(0x1F, 1)),
-    "seq_nak": (0x11, 0x1A4, roce.aeth(0x60, 1)),
-    "access_nak": (0x11, 0x2A4, roce.aeth(0x62, 1)),
-    "rnr": (0x11, 0x1A4, roce.aeth(0x2E, 1)),
-    "xrc_nak": (0xB1, 0x1A4, roce.aeth(0x60, 1)),
+    "ack": (0x11, 0x1A4, roce_frames.aeth(0x1F, 1)),
+    "seq_nak": (0x11, 0x1A4, roce_frames.aeth(0x60, 1)),
+    "access_nak": (0x11, 0x2A4, roce_frames.aeth(0x62, 1)),
+    "rnr": (0x11, 0x1A4, roce_frames.aeth(0x2E, 1)),
+    "xrc_nak": (0xB1, 0x1A4, roce_frames.aeth(0x60, 1)),
     "atomic": (0x14, 0x1AE, bytes(28)),
     "cnp": (0x81, 0x1AE, bytes(16)),
     "cm": (0x64, 1, roce.DETH.pack(0x80010000, 1) + bytes(256)),
     "ud": (0x64, 0x1AE, roce.DETH.pack(7, 9) + bytes(8)),
-    "vendor": (0xD1, 0x1AE, roce.aeth(0x60, 1)),
+    "vendor": (0xD1, 0x1AE, roce_frames.aeth(0x60, 1)),
 }
 CARRIERS = ("v2_ipv4", "v2_ipv6", "v1")
 TAGS = (None, 6, 7)
@@ -49,17 +50,17 @@ def made(label: str, carrier: str, tag: int | None, marked: bool) -> Frame:
     opcode, qp, rest = PACKETS[label]
     bth, tos = roce.Bth(opcode, 0x40, 0xFFFF, qp, False, 42), (26 << 2 | 3) if marked else 0
     if carrier == "v1":
-        data = roce.frame_v1(*MACS, bth, rest, tag, tos)
+        data = roce_frames.frame_v1(*MACS, bth, rest, tag, tos)
     else:
-        data = roce.frame(*MACS, roce.packet(*(V4 if carrier == "v2_ipv4" else V6), bth, rest, tos=tos), tag)
+        data = roce_frames.frame(*MACS, roce_frames.packet(*(V4 if carrier == "v2_ipv4" else V6), bth, rest, tos=tos), tag)
     return Frame(label, carrier, tag, marked, data)
 
 
 def other(label: str, protocol: int, body: bytes, tag: int | None) -> Frame:
     """Not RoCE: UDP and TCP whose payload would look like it to a filter with one wrong offset."""
-    packet = bytearray(roce.packet(*V4, roce.Bth(0x11, 0x40, 0xFFFF, 0x1AE, False, 42), roce.aeth(0x60, 1)))
+    packet = bytearray(roce_frames.packet(*V4, roce.Bth(0x11, 0x40, 0xFFFF, 0x1AE, False, 42), roce_frames.aeth(0x60, 1)))
     packet[9], packet[20:28] = protocol, body
-    return Frame(label, "other", tag, False, roce.frame(*MACS, bytes(packet), tag))
+    return Frame(label, "other", tag, False, roce_frames.frame(*MACS, bytes(packet), tag))
 
 
 FRAMES = [
@@ -148,7 +149,7 @@ def test_filters_match_exactly_what_they_say(wishes, wanted, tmp_path):
 def test_gids_of_roce_v1_are_addresses(tmp_path):
     frames = []
     for ends, tag in itertools.product([V4, V6, ("192.0.2.1", "192.0.2.2")], (None, 6)):
-        gids = roce.gid(ends[0]) + roce.gid(ends[1])
+        gids = roce_frames.gid(ends[0]) + roce_frames.gid(ends[1])
         frame = bytearray(made("write", "v1", tag, False).data)
         at = 22 if tag is None else 26
         frame[at : at + 32] = gids

@@ -13,6 +13,7 @@ import sys
 
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import layers, roce
+from ansible_collections.wirefleet.capture.tests.traffic import roce_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,16 +22,16 @@ import wrapped as w
 
 MACS = (bytes.fromhex("0242ac110002"), bytes.fromhex("0242ac110003"))
 BTH = roce.Bth(4, 0x40, 0xFFFF, 0x1AE, True, 77)
-V2 = roce.packet("192.0.2.1", "192.0.2.2", BTH, bytes(8))
+V2 = roce_frames.packet("192.0.2.1", "192.0.2.2", BTH, bytes(8))
 VXLAN = struct.pack("!HHHHII", 5555, 4789, 16 + 64, 0, 0x08000000, 42 << 8) + w.inner()
 TCP = struct.pack("!HHIIBBHHH", 80, 81, 1, 2, 6 << 4, 16, 100, 0, 0) + bytes(4) + b"payload"
 FRAMES = {
     **w.variants(w.inner()),
-    "RoCE v2": roce.frame(*MACS, V2),
-    "RoCE v2, VLAN": roce.frame(*MACS, V2, vlan=100),
-    "RoCE v2, IPv6": roce.frame(*MACS, roce.packet("2001:db8::1", "2001:db8::2", BTH, bytes(8))),
-    "RoCE v1": roce.frame_v1(*MACS, BTH, bytes(8)),
-    "RoCE v2 in type II": w.ethernet(w.ipv4(w.type2(roce.frame(*MACS, V2)))),
+    "RoCE v2": roce_frames.frame(*MACS, V2),
+    "RoCE v2, VLAN": roce_frames.frame(*MACS, V2, vlan=100),
+    "RoCE v2, IPv6": roce_frames.frame(*MACS, roce_frames.packet("2001:db8::1", "2001:db8::2", BTH, bytes(8))),
+    "RoCE v1": roce_frames.frame_v1(*MACS, BTH, bytes(8)),
+    "RoCE v2 in type II": w.ethernet(w.ipv4(w.type2(roce_frames.frame(*MACS, V2)))),
     "VXLAN": w.ethernet(w.ipv4(VXLAN, protocol=17)),
     "TCP with options": w.ethernet(w.ipv4(TCP, protocol=6)),
     "IP in IP": w.ethernet(w.ipv4(w.ipv4(TCP, protocol=6), protocol=4)),
@@ -63,7 +64,7 @@ def test_the_layers_are_those_of_tshark(tmp_path):
 
 
 def test_where_headers_begin_and_contents_end():
-    padded = roce.frame(*MACS, V2, vlan=7) + bytes(10)
+    padded = roce_frames.frame(*MACS, V2, vlan=7) + bytes(10)
     found = layers.decode(padded, wire=len(padded) + 100).layers
     assert [(layer.name, layer.at, layer.size) for layer in found] == [
         ("ethernet", 0, 14), ("vlan", 14, 4), ("ipv4", 18, 20), ("udp", 38, 8), ("bth", 46, 12),

@@ -12,6 +12,7 @@ import zlib
 
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import roce
+from ansible_collections.wirefleet.capture.tests.traffic import roce_frames
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,14 +49,14 @@ BTHS = st.builds(
 
 @given(BTHS, st.integers(0, 40))
 def test_bth_comes_back(bth, offset):
-    assert roce.parse_bth(bytes(offset) + bth.pack(), offset) == bth
+    assert roce.parse_bth(bytes(offset) + roce_frames.pack(bth), offset) == bth
 
 
 @given(st.sampled_from([V4, V6]), BTHS, st.binary(max_size=64), st.integers(0, 255), st.integers(0, 255))
 def test_icrc_holds_until_something_invariant_changes(ends, bth, rest, tos, ttl):
-    packet = roce.packet(*ends, bth, rest, tos=tos, ttl=ttl)
+    packet = roce_frames.packet(*ends, bth, rest, tos=tos, ttl=ttl)
     assert roce.icrc_holds(packet)
-    assert packet[-4:] == roce.packet(*ends, bth, rest, tos=255 - tos, ttl=255 - ttl)[-4:]
+    assert packet[-4:] == roce_frames.packet(*ends, bth, rest, tos=255 - tos, ttl=255 - ttl)[-4:]
     assert not roce.icrc_holds(packet[:-5] + bytes([packet[-5] ^ 1]) + packet[-4:])
 
 
@@ -63,28 +64,28 @@ def test_icrc_by_the_words_of_the_specification():
     """The masked packet written out by hand, IPv4 and RoCE v1."""
     bth = roce.Bth(0x11, 0x40, 0xFFFF, 0x1AE, False, 5)
     tail = bytes.fromhex("1140ffff ff0001ae 00000005 60000001")
-    packet = roce.packet(*V4, bth, roce.aeth(0x60, 1), tos=105)
+    packet = roce_frames.packet(*V4, bth, roce_frames.aeth(0x60, 1), tos=105)
     masked = bytes.fromhex("45ff0030 00004000 ff11ffff 0a4e0002 0a4e0003 c00012b7 001cffff") + tail
     assert packet[-4:] == struct.pack("<I", zlib.crc32(b"\xff" * 8 + masked))
-    v1 = roce.frame_v1(*MACS, bth, roce.aeth(0x60, 1), traffic_class=105)
+    v1 = roce_frames.frame_v1(*MACS, bth, roce_frames.aeth(0x60, 1), traffic_class=105)
     masked = bytes.fromhex("6fffffff 00141bff") + bytes(32) + tail
     assert v1[-4:] == struct.pack("<I", zlib.crc32(b"\xff" * 8 + masked))
     assert roce.icrc_holds(v1[14:])
 
 
 def test_ipv4_checksum_adds_up():
-    words = struct.unpack("!10H", roce.packet(*V4, roce.Bth(4, 0, 0, 1, False, 1), bytes(1000), tos=0xFF)[:20])
+    words = struct.unpack("!10H", roce_frames.packet(*V4, roce.Bth(4, 0, 0, 1, False, 1), bytes(1000), tos=0xFF)[:20])
     total = sum(words)
     assert (total & 0xFFFF) + (total >> 16) == 0xFFFF
 
 
 def test_a_write_is_one_message_across_the_wrap():
-    made = list(roce.write_message(0xFFFFFE, 4, 0x1AE, bytes(256)))
+    made = list(roce_frames.write_message(0xFFFFFE, 4, 0x1AE, bytes(256)))
     assert [bth.psn for bth, _rest in made] == [0xFFFFFE, 0xFFFFFF, 0, 1]
     assert [bth.opcode for bth, _rest in made] == [6, 7, 7, 8]
     assert [bth.ack_request for bth, _rest in made] == [False, False, False, True]
     assert roce.RETH.unpack(made[0][1][:16])[2] == 1024
-    assert [bth.opcode for bth, _rest in roce.write_message(0, 1, 1, b"")] == [0x0A]
+    assert [bth.opcode for bth, _rest in roce_frames.write_message(0, 1, 1, b"")] == [0x0A]
 
 
 def tshark(frames, tmp_path, *fields):
@@ -104,10 +105,10 @@ def tshark(frames, tmp_path, *fields):
 def test_tshark_reads_what_was_meant(tmp_path):
     nak = roce.Bth(0x11, 0x40, 0xFFFF, 0x1AE, True, 0xFFFFFF, becn=True)
     frames = [
-        roce.frame(*MACS, roce.packet(*V4, nak, roce.aeth(0x60, 7), tos=106)),
-        roce.frame(*MACS, roce.packet(*V4, nak, roce.aeth(0x60, 7), tos=106), vlan=6),
-        roce.frame(*MACS, roce.packet(*V6, nak, roce.aeth(0x60, 7), tos=106), vlan=6),
-        roce.frame_v1(*MACS, nak, roce.aeth(0x60, 7)),
+        roce_frames.frame(*MACS, roce_frames.packet(*V4, nak, roce_frames.aeth(0x60, 7), tos=106)),
+        roce_frames.frame(*MACS, roce_frames.packet(*V4, nak, roce_frames.aeth(0x60, 7), tos=106), vlan=6),
+        roce_frames.frame(*MACS, roce_frames.packet(*V6, nak, roce_frames.aeth(0x60, 7), tos=106), vlan=6),
+        roce_frames.frame_v1(*MACS, nak, roce_frames.aeth(0x60, 7)),
     ]
     found = tshark(
         frames, tmp_path, "vlan.id", "ip.dsfield", "infiniband.bth.opcode", "infiniband.bth.destqp", "infiniband.bth.psn",
@@ -122,6 +123,6 @@ def test_tshark_reads_what_was_meant(tmp_path):
 @pytest.mark.real
 @pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 def test_tshark_reads_where_a_write_goes(tmp_path):
-    frames = [roce.frame(*MACS, roce.packet(*V4, bth, rest)) for bth, rest in roce.write_message(9, 2, 0x1AE, bytes(256))]
+    frames = [roce_frames.frame(*MACS, roce_frames.packet(*V4, bth, rest)) for bth, rest in roce_frames.write_message(9, 2, 0x1AE, bytes(256))]
     found = tshark(frames, tmp_path, "infiniband.bth.opcode", "infiniband.reth.dmalen", "udp.dstport")
     assert found == [["6", "512", "4791"], ["8", "", "4791"]]
