@@ -72,7 +72,7 @@ class Wanted(t.NamedTuple):
 class Kernel(t.Protocol):
     """The loop over packets, in Python or in C."""
 
-    path: str
+    loop: str
 
     def begin(self, kind: str, order: str) -> None:
         """A file or a section begins: *order* is < or >."""
@@ -93,7 +93,7 @@ class Kernel(t.Protocol):
 class PythonKernel:
     """The loop over packets that works everywhere."""
 
-    path = "python"
+    loop = "python"
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
@@ -364,14 +364,14 @@ class Decap:
 def summary(kernel: Kernel, damage: str | None, reason: str | None = None) -> dict[str, t.Any]:
     """Return what a run came to. *complete*: the input was whole, and no mirror was left undone.
 
-    *path* is c or python; *reason* says why it is not c.
+    *loop* is c or python; *reason* says why it is not c.
     """
     totals = kernel.totals()
     return {
         "complete": damage is None and not totals.short + totals.fragments + totals.unknown,
         **totals._asdict(),
         "damage": damage,
-        "path": kernel.path,
-        "path_reason": reason,
+        "loop": kernel.loop,
+        "loop_reason": reason,
         "streams": [report(number, *item) for number, item in enumerate(kernel.streams())],
     }

@@ -31,7 +31,7 @@ def main(words: list[str]) -> int:
     paths = Paths(options.input, options.output, options.rest, options.side)
     _let_the_input_end(options.input == STANDARD)
     try:
-        found = decapsulate(paths, options.depth, options.pure)
+        _changed, found = decapsulate(paths, options.depth, options.pure)
         if options.report:
             replace_file(options.report, (json.dumps(found, indent=1) + "\n").encode(), synced=False)
     except (BadPaths, CommandMissing) as problem:
@@ -75,7 +75,7 @@ def told(found: t.Mapping[str, t.Any]) -> list[str]:
         lines.append(_stream(stream))
     if found["damage"]:
         lines.append(f"it ended early: {found['damage']}")
-    lines.append("the loop ran in C" if found["path"] == "c" else f"the loop ran in Python: {found['path_reason']}")
+    lines.append("the loop ran in C" if found["loop"] == "c" else f"the loop ran in Python: {found['loop_reason']}")
     return lines
 
 

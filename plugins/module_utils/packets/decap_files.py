@@ -12,7 +12,7 @@ import typing as t
 from . import native
 from .decap import Decap, Kernel, PythonKernel, Wanted, summary
 from .mirrors import MAX_DEPTH
-from .streams import STANDARD, Sink, Source
+from .streams import STANDARD, Rehearsal, Sink, Source
 
 
 class BadPaths(ValueError):
@@ -61,19 +61,22 @@ def kernel_for(wanted: Wanted, pure: bool) -> tuple[Kernel, str | None]:
     return HotKernel(loaded.library, wanted), None
 
 
-def decapsulate(paths: Paths, depth: int = MAX_DEPTH, pure: bool = False) -> dict[str, t.Any]:
-    """Write the mirrored frames, the other packets and the side table; return what `summary` says.
+def decapsulate(paths: Paths, depth: int = MAX_DEPTH, pure: bool = False, rehearse: bool = False) -> tuple[bool, dict[str, t.Any]]:
+    """Write the mirrored frames, the other packets and the side table; return whether that changed a file, and `summary`.
 
-    Raises BadPaths before anything is touched, CommandMissing where a file wants zstd and there is none, and OSError where
-    writing fails, which leaves what was written until then under the names of unfinished files.
+    To *rehearse* is to write nothing. Raises BadPaths before anything is touched, CommandMissing where a file wants zstd and
+    there is none, and OSError where writing fails, which leaves what was written until then under the names of unfinished files.
     """
     paths.check()
     kernel, reason = kernel_for(Wanted(paths.rest is not None, paths.side is not None, depth), pure)
+    sinks: list[t.Any] = []
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(contextlib.closing(Source(paths.source)))
-        out = Sink(paths.out)
-        stack.push(out.end)
-        rest, side = (_sink(stack, path) for path in (paths.rest, paths.side))
+        for path in (paths.out, paths.rest, paths.side):
+            sinks.append((Rehearsal if rehearse else Sink)(path) if path is not None else None)
+            if sinks[-1]:
+                stack.push(sinks[-1].end)
+        out, rest, side = sinks
         decap = Decap(source, out, rest, side, kernel)
         try:
             decap.run()
@@ -81,12 +84,4 @@ def decapsulate(paths: Paths, depth: int = MAX_DEPTH, pure: bool = False) -> dic
             decap.damage = "it was interrupted before the end of its input"
         except BrokenPipeError:
             decap.damage = "whoever read the frames has gone"
-    return summary(kernel, decap.damage, reason)
-
-
-def _sink(stack: contextlib.ExitStack, path: str | None) -> Sink | None:
-    if path is None:
-        return None
-    sink = Sink(path)
-    stack.push(sink.end)
-    return sink
+    return any(sink.changed for sink in sinks if sink), summary(kernel, decap.damage, reason)

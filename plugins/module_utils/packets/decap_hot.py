@@ -48,7 +48,7 @@ class Request(ctypes.Structure):
 class HotKernel:
     """The loop over packets in C. Raises ValueError where *library* is laid out differently."""
 
-    path = "c"
+    loop = "c"
 
     def __init__(self, library: ctypes.CDLL, wanted: Wanted) -> None:
         library.wf_decap_size.restype = _u64

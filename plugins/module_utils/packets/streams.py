@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import stat
 import subprocess
@@ -118,6 +119,7 @@ class Sink:
     """What is written, 0600, compressed as the ending of its name says. A file has its name only when it is whole."""
 
     def __init__(self, path: str) -> None:
+        self.changed = True
         self._final: str | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._packer = zlib.compressobj(1, wbits=31) if path.endswith(".gz") else None
@@ -151,7 +153,10 @@ class Sink:
             tail, self._packer = self._packer.flush(), None
             self.write(tail)
         self._file.close()
-        if self._final:
+        if self._final and _same(partial(self._final), self._final):
+            self.changed = False
+            os.unlink(partial(self._final))
+        elif self._final:
             os.replace(partial(self._final), self._final)
 
     def _open(self, path: str) -> int:
@@ -161,6 +166,37 @@ class Sink:
             return os.open(path, os.O_WRONLY | os.O_CLOEXEC)  # a pipe or device has no other name
         self._final = path
         return os.open(partial(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+class Rehearsal:
+    """Takes what would be written to *path*, writes nothing, and finds out whether the file holds just that already."""
+
+    def __init__(self, path: str) -> None:
+        self.changed = True
+        self._there = Source(path) if os.path.isfile(path) else None
+        self._same = self._there is not None
+
+    def write(self, data: t.Any) -> None:
+        view = memoryview(data)
+        while self._same and view:
+            piece = self._read(min(len(view), _PIECE))
+            self._same, view = bool(piece) and piece == view[: len(piece)], view[len(piece) :]
+
+    def end(self, _problem: type[BaseException] | None, *_more: object) -> None:
+        self.changed = not (self._same and not self._read(1))
+        if self._there:
+            self._there.close()
+
+    def _read(self, size: int) -> bytes:
+        buffer = bytearray(size)
+        try:
+            return bytes(buffer[: self._there.read_into(memoryview(buffer))]) if self._there else b""
+        except Damaged:
+            return b""
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.exists(other) and filecmp.cmp(one, other, shallow=False)
 
 
 def partial(path: str) -> str:

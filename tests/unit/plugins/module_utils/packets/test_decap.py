@@ -73,7 +73,7 @@ def run(data: bytes, path: str = "python", step: int | None = None, depth: int =
     decap = Decap(t.cast("t.Any", Memory(data, step)), *t.cast("t.Any", (out, rest, side)), kernel)
     decap.run()
     found = summary(kernel, decap.damage)
-    found.pop("path")
+    found.pop("loop")
     return Result(out.data, rest.data, side.data.decode(), found)
 
 

@@ -69,8 +69,8 @@ def test_the_report_and_the_two_paths(tmp_path):
     fast = run(tmp_path / "in", "-", "--report", tmp_path / "fast")
     assert pure.stdout == fast.stdout == w.pcap(FRAMES)
     said = [json.loads((tmp_path / name).read_text()) for name in ("pure", "fast")]
-    assert (said[0].pop("path"), said[0].pop("path_reason")) == ("python", "pure Python was asked for")
-    assert (said[1].pop("path"), said[1].pop("path_reason")) == (
+    assert (said[0].pop("loop"), said[0].pop("loop_reason")) == ("python", "pure Python was asked for")
+    assert (said[1].pop("loop"), said[1].pop("loop_reason")) == (
         ("c", None) if shutil.which("cc") else ("python", "there is no C compiler (cc)")
     )
     assert said[0] == said[1] and said[0]["streams"][0]["missing"] == 0
