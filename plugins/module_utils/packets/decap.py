@@ -206,7 +206,7 @@ class PythonKernel:
         for depth, mirror in enumerate(found.mirrors):
             stream = self._streams.count(mirror, depth, found.wire)
             if self._wanted.side:
-                self._side.append(row(self._packets, self._frames, depth, stream, mirror))
+                self._side.append(row(self._packets, self._frames, depth, stream, mirror, data))
         return found
 
 

@@ -104,7 +104,7 @@ def _let_the_input_end(live: bool) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"pcap-decap: {line}", file=sys.stderr)
+    sys.stderr.write(f"pcap-decap: {line}\n")
 
 
 def run() -> t.NoReturn:

@@ -108,8 +108,7 @@ def _at(buffer: t.Any) -> t.Any:
 def _stream(record: StreamRecord) -> tuple[StreamId, Stream]:
     size = record.address_size
     name = StreamId(
-        bytes(record.source[:size]),
-        bytes(record.target[:size]),
+        bytes(record.source[:size]) + bytes(record.target[:size]),
         _TYPES[record.type],
         record.session if record.has & _HAS_SESSION else None,
         record.key if record.has & _HAS_KEY else None,

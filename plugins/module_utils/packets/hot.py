@@ -330,25 +330,34 @@ static u32 find_stream(struct request *r, const struct stream_id *id)
     return r->last_stream = r->stream_count++;
 }
 
+static const char pairs[] =
+    "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+    "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
 static u8 *number(u8 *to, u64 value)
 {
     u8 digits[20];
-    int n = 0;
+    int at = 20;
 
-    do {
-        digits[n++] = (u8)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    while (n)
-        *to++ = digits[--n];
-    return to;
+    while (value >= 10) {
+        at -= 2;
+        memcpy(digits + at, pairs + value % 100 * 2, 2);
+        value /= 100;
+    }
+    if (value || at == 20)
+        digits[--at] = (u8)('0' + value);
+    memcpy(to, digits + at, (size_t)(20 - at));
+    return to + (20 - at);
 }
 
-static u8 *text(u8 *to, const char *words)
+struct words { char text[16]; size_t size; };
+#define WORDS(text) {text, sizeof(text) - 1}
+
+/* Writes 16 bytes whatever the size: a row has room for more than it needs. */
+static u8 *text(u8 *to, const struct words *words)
 {
-    while (*words)
-        *to++ = (u8)*words++;
-    return to;
+    memcpy(to, words->text, sizeof words->text);
+    return to + words->size;
 }
 
 static u8 *cell(u8 *to, u64 value)
@@ -360,7 +369,8 @@ static u8 *cell(u8 *to, u64 value)
 
 static u8 *erspan_cells(u8 *to, const u8 *h, int three)
 {
-    static const char *const units[] = {"100us,", "100ns,", "ieee1588,", "user,"};
+    static const struct words units[] = {WORDS("100us,"), WORDS("100ns,"), WORDS("ieee1588,"), WORDS("user,")};
+    static const struct words sides[] = {WORDS("ingress,,"), WORDS("egress,,")}, nothing = WORDS(",,,");
     u32 word = big32(h), tail = three ? big32(h + 8) : 0;
 
     to = cell(to, word & 0x3FF);
@@ -375,11 +385,11 @@ static u8 *erspan_cells(u8 *to, const u8 *h, int three)
     if (!three) {
         *to++ = ',';
         to = cell(to, big32(h + 4) & 0xFFFFF);
-        return text(to, ",,,");
+        return text(to, &nothing);
     }
-    to = text(to, tail >> 3 & 1 ? "egress,," : "ingress,,");
+    to = text(to, &sides[tail >> 3 & 1]);
     to = cell(to, big32(h + 4));
-    to = text(to, units[tail >> 1 & 3]);
+    to = text(to, &units[tail >> 1 & 3]);
     return cell(to, tail >> 16);
 }
 
@@ -399,7 +409,8 @@ static const u8 *ends(const u8 *d, const struct layer *layer, struct stream_id *
 /* Account for the mirror header at `layer` and write its row. */
 static void mirror(struct request *r, const u8 *d, const struct layer *layer, u32 depth, u64 wire)
 {
-    static const char *const names[] = {"erspan1,", "bridged,", "mellanox,", "erspan2,", "erspan3,"};
+    static const struct words names[] = {WORDS("erspan1,"), WORDS("bridged,"), WORDS("mellanox,"), WORDS("erspan2,"), WORDS("erspan3,")};
+    static const struct words nothing = WORDS(",,,,,,,,,,,");
     static const char hex[] = "0123456789abcdef";
     const u8 *gre = d + layer[-1].at, *h = d + layer->at;
     u32 flags = big16(gre), sequence = 0, stream, at;
@@ -437,8 +448,8 @@ static void mirror(struct request *r, const u8 *d, const struct layer *layer, u3
     if (stream < MAX_STREAMS)
         to = number(to, stream);
     *to++ = ',';
-    to = text(to, names[id.type]);
-    to = has_header ? erspan_cells(to, h, three) : text(to, ",,,,,,,,,,,");
+    to = text(to, &names[id.type]);
+    to = has_header ? erspan_cells(to, h, three) : text(to, &nothing);
     if (flags & 0x1000)
         to = number(to, sequence);
     *to++ = ',';

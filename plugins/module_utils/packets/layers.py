@@ -54,11 +54,18 @@ class Stop(Exception):
     """Raised by a step that cannot go on; its argument is SHORT, FRAGMENT or UNKNOWN."""
 
 
-class Step(t.NamedTuple):
-    """How one kind of header is read: *read*(data, at, end) -> (size, next Step or None, end)."""
+class Step:
+    """How one kind of header is read: *read*(data, at, end) -> (size, next Step or None, end).
 
-    name: str
-    read: Callable[[Buffer, int, int], tuple[int, Step | None, int]]
+    *transport*: what decoding without transports leaves out; *mirror*: right before a mirrored frame.
+    """
+
+    __slots__ = ("mirror", "name", "read", "transport")
+
+    def __init__(
+        self, name: str, read: Callable[[Buffer, int, int], tuple[int, Step | None, int]], transport: bool = False, mirror: bool = False
+    ) -> None:
+        self.name, self.read, self.transport, self.mirror = name, read, transport, mirror
 
 
 _HALF = struct.Struct("!H").unpack_from
@@ -127,7 +134,7 @@ def _fragment(data: Buffer, at: int, end: int) -> tuple[int, Step | None, int]:
 
 def _whole(follows: Step | None, offset: int, more: int) -> Step | None:
     """Return what to read next: the first fragment still has the header of a transport, but no whole tunnelled packet."""
-    if not offset and (not more or follows in TRANSPORTS):
+    if not offset and (not more or (follows is not None and follows.transport)):
         return follows
     return GRE_FRAGMENT if follows is GRE else OTHER_FRAGMENT
 
@@ -149,7 +156,7 @@ def _gre(data: Buffer, at: int, end: int) -> tuple[int, Step | None, int]:
     if follows is ERSPAN2 and not flags & GRE_SEQUENCE:
         follows = ERSPAN1
     if flags & GRE_ROUTING:
-        if follows in MIRRORS:
+        if follows is not None and follows.mirror:
             raise Stop(UNKNOWN)
         return 4, None, end
     return 4 + (flags >> 15 << 2) + (flags >> 11 & 4) + (flags >> 10 & 4), follows, end
@@ -213,10 +220,12 @@ IPV4, IPV6 = Step("ipv4", _ipv4), Step("ipv6", _ipv6)
 EXTENSION, AUTHENTICATION = Step("extension", _extension), Step("authentication", _authentication)
 FRAGMENT_HEADER, GRE_FRAGMENT, OTHER_FRAGMENT = Step("fragment", _fragment), Step("gre", _piece), Step("piece", _piece)
 GRE = Step("gre", _gre)
-ERSPAN1, ERSPAN2, ERSPAN3 = Step("erspan1", _nothing), Step("erspan", _erspan), Step("erspan", _erspan)
-BRIDGED, MELLANOX = Step("bridged", _nothing), Step("mellanox", _mellanox)
-UDP, TCP, VXLAN = Step("udp", _udp), Step("tcp", _tcp), Step("vxlan", _vxlan)
-GRH, BTH = Step("grh", _grh), Step("bth", _bth)
+ERSPAN1, ERSPAN2, ERSPAN3 = (
+    Step(name, read, mirror=True) for name, read in (("erspan1", _nothing), ("erspan", _erspan), ("erspan", _erspan))
+)
+BRIDGED, MELLANOX = Step("bridged", _nothing, mirror=True), Step("mellanox", _mellanox, mirror=True)
+UDP, TCP, GRH = Step("udp", _udp, transport=True), Step("tcp", _tcp, transport=True), Step("grh", _grh, transport=True)
+VXLAN, BTH = Step("vxlan", _vxlan), Step("bth", _bth)
 
 LINK_TYPES: Mapping[int, Step] = {
     1: ETHERNET, 12: RAW, 14: RAW, 101: RAW, 113: COOKED, 228: IPV4, 229: IPV6, 276: COOKED2,
@@ -232,29 +241,32 @@ GRE_PROTOCOLS: Mapping[int, Step] = {
 }  # fmt: skip
 UDP_PORTS: Mapping[int, Step] = {4789: VXLAN, 4791: BTH}
 
-TRANSPORTS = (UDP, TCP, GRH)
-#: Headers right before a mirrored frame.
-MIRRORS = (ERSPAN1, ERSPAN2, ERSPAN3, BRIDGED, MELLANOX)
-MIRROR_NAMES = frozenset(step.name for step in MIRRORS)
+
+def decode(data: Buffer, wire: int | None = None, first: Step = ETHERNET) -> Decoded:
+    """Return the headers of a packet of which *data* was captured and *wire* bytes travelled. Never raises."""
+    walked, stop, stopped_at = walk(data, len(data) if wire is None else wire, first)
+    return Decoded([Layer(step.name, at, size, end) for step, at, size, end in walked], stop, stopped_at.name if stopped_at else None)
 
 
-def decode(data: Buffer, wire: int | None = None, first: Step = ETHERNET, transports: bool = True) -> Decoded:
-    """Return the headers of a packet of which *data* was captured and *wire* bytes travelled. Never raises.
+Walked = tuple[Step, int, int, int]
+"""A Layer with its Step instead of its name: naming them would cost as much again as finding them."""
 
-    Without *transports* it goes no deeper than IP and GRE, which is all that finding mirrored frames takes.
-    """
-    layers: list[Layer] = []
+
+def walk(data: Buffer, wire: int, first: Step, transports: bool = True) -> tuple[list[Walked], str | None, Step | None]:
+    """Do what `decode` does. Without *transports* go no deeper than IP and GRE, which is all that finding mirrored frames takes."""
+    walked: list[Walked] = []
     size, at, step = len(data), 0, t.cast("Step | None", first)
-    end = size if wire is None else max(size, wire)
-    while step is not None and len(layers) < MAX_LAYERS and (transports or step not in TRANSPORTS):
-        try:
+    end = max(size, wire)
+    try:
+        while step is not None and len(walked) < MAX_LAYERS and (transports or not step.transport):
             length, follows, end = step.read(data, at, end)
-        except Stop as stop:
-            return Decoded(layers, stop.args[0], step.name)
-        except (struct.error, IndexError):
-            return Decoded(layers, SHORT, step.name)
-        if at + length > size or at + length > end:
-            return Decoded(layers, SHORT, step.name)
-        layers.append(Layer(step.name, at, length, end))
-        at, step = at + length, follows
-    return Decoded(layers, None, None)
+            inside = at + length
+            if inside > size or inside > end:
+                return walked, SHORT, step
+            walked.append((step, at, length, end))
+            at, step = inside, follows
+    except Stop as stop:
+        return walked, stop.args[0], step
+    except (struct.error, IndexError):
+        return walked, SHORT, step
+    return walked, None, None

@@ -12,10 +12,10 @@ import socket
 import struct
 import typing as t
 
-from .layers import MIRROR_NAMES, Decoded, Layer, decode
+from .layers import GRE_CHECKSUM, GRE_KEY, GRE_SEQUENCE, IPV4, IPV6, walk
 
 if t.TYPE_CHECKING:
-    from .layers import Buffer, Step
+    from .layers import Buffer, Step, Walked
 
 #: Mirrors of mirrors are undone to this depth.
 MAX_DEPTH = 8
@@ -31,7 +31,7 @@ COLUMNS = (
 GRANULARITIES = ("100us", "100ns", "ieee1588", "user")
 DIRECTIONS = ("ingress", "egress")
 
-_GRE = struct.Struct("!HH").unpack_from
+_HALF = struct.Struct("!H").unpack_from
 _WORD = struct.Struct("!I").unpack_from
 _TWO_WORDS = struct.Struct("!II").unpack_from
 _THREE_WORDS = struct.Struct("!III").unpack_from
@@ -40,16 +40,16 @@ _THREE_WORDS = struct.Struct("!III").unpack_from
 class Mirror(t.NamedTuple):
     """One header around a mirrored frame; None where this type has no such field.
 
-    *source* and *target* are 4 or 16 bytes. *fields* are the texts of the columns from session to platform, less key and sequence.
+    *ends* are the addresses of source and target, 4 or 16 bytes each; the header itself has *size* bytes at *at*.
     """
 
     type: str
-    source: bytes
-    target: bytes
+    ends: bytes
     session: int | None
     key: int | None
     sequence: int | None
-    fields: tuple[str, ...]
+    at: int
+    size: int
 
 
 class Found(t.NamedTuple):
@@ -63,73 +63,47 @@ class Found(t.NamedTuple):
 
 def find(data: Buffer, wire: int, first: Step, depth: int = MAX_DEPTH) -> Found | str | None:
     """Return the frame that *data* mirrors; None where it mirrors none, and why where it does but cannot be undone."""
-    decoded = decode(data, wire, first, transports=False)
-    places = [place for place, layer in enumerate(decoded.layers) if layer.name in MIRROR_NAMES][:depth]
-    if not places:
-        return _why_not(decoded)
-    last = decoded.layers[places[-1]]
-    stop = max(last.inside, min(len(data), last.end))
-    return Found(last.inside, stop, last.end - last.inside, [_mirror(data, decoded.layers, place) for place in places])
+    walked, stop, stopped_at = walk(data, wire, first, transports=False)
+    mirrors: list[Mirror] = []
+    start = end = 0
+    for place, (step, at, size, last) in enumerate(walked):
+        if step.mirror and len(mirrors) < depth:
+            mirrors.append(_mirror(data, walked, place))
+            start, end = at + size, last
+    if mirrors:
+        return Found(start, max(start, min(len(data), end)), end - start, mirrors)
+    return stop if stopped_at is not None and (stopped_at.mirror or stopped_at.name == "gre") else None
 
 
-def _why_not(decoded: Decoded) -> str | None:
-    concerns_us = decoded.stopped_at == "gre" or decoded.stopped_at in MIRROR_NAMES
-    return decoded.stop if concerns_us else None
+def _mirror(data: Buffer, walked: list[Walked], place: int) -> Mirror:
+    step, at, size, _end = walked[place]
+    gre = walked[place - 1][1]
+    flags = _HALF(data, gre)[0]
+    key = sequence = session = None
+    gre += 8 if flags & GRE_CHECKSUM else 4
+    if flags & GRE_KEY:
+        key = _WORD(data, gre)[0]
+        gre += 4
+    if flags & GRE_SEQUENCE:
+        sequence = _WORD(data, gre)[0]
+    if size and step.name == "erspan":
+        session = _HALF(data, at + 2)[0] & 0x3FF
+    return Mirror(_name(step, size), _ends(data, walked, place - 2), session, key, sequence, at, size)
 
 
-def _mirror(data: Buffer, layers: list[Layer], place: int) -> Mirror:
-    gre, header = layers[place - 1], layers[place]
-    key, sequence = _key_and_sequence(data, gre)
-    source, target = _ends(data, layers, place - 2)
-    name, session, fields = _READERS[header.name](data, header)
-    return Mirror(name, source, target, session, key, sequence, fields)
+def _name(step: Step, size: int) -> str:
+    return step.name if step.name != "erspan" else "erspan2" if size == 8 else "erspan3"
 
 
-def _key_and_sequence(data: Buffer, gre: Layer) -> tuple[int | None, int | None]:
-    flags, at = _GRE(data, gre.at)[0], gre.at + 4
-    at += 4 if flags & 0x8000 else 0
-    key = _WORD(data, at)[0] if flags & 0x2000 else None
-    at += 4 if flags & 0x2000 else 0
-    return key, _WORD(data, at)[0] if flags & 0x1000 else None
-
-
-def _ends(data: Buffer, layers: list[Layer], place: int) -> tuple[bytes, bytes]:
+def _ends(data: Buffer, walked: list[Walked], place: int) -> bytes:
     """Return both addresses of the IP header at or before *place*: extension headers may lie between it and GRE."""
-    while layers[place].name not in ("ipv4", "ipv6"):
+    while True:
+        step, at, _size, _end = walked[place]
+        if step is IPV4:
+            return bytes(data[at + 12 : at + 20])
+        if step is IPV6:
+            return bytes(data[at + 8 : at + 40])
         place -= 1
-    at, size, begin = layers[place].at, *((4, 12) if layers[place].name == "ipv4" else (16, 8))
-    return bytes(data[at + begin : at + begin + size]), bytes(data[at + begin + size : at + begin + 2 * size])
-
-
-Read = tuple[str, t.Optional[int], tuple[str, ...]]
-"""The name of the type, the session, and the columns from session to platform, less sequence and key."""
-
-_NOTHING = ("",) * 12
-
-
-def _erspan(data: Buffer, header: Layer) -> Read:
-    if header.size == 8:
-        word, index = _TWO_WORDS(data, header.at)
-        vlan, cos, en, cut, session = _common(word)
-        return "erspan2", session, (str(session), vlan, cos, en, "", cut, "", str(index & 0xFFFFF), "", "", "", "")
-    word, stamp, tail = _THREE_WORDS(data, header.at)
-    vlan, cos, bso, cut, session = _common(word)
-    platform = bytes(data[header.at + 12 : header.at + 20]).hex() if header.size == 20 else ""
-    side = (DIRECTIONS[tail >> 3 & 1], "", str(stamp), GRANULARITIES[tail >> 1 & 3], str(tail >> 16))
-    return "erspan3", session, (str(session), vlan, cos, "", bso, cut, *side, platform)
-
-
-def _common(word: int) -> tuple[str, str, str, str, int]:
-    return str(word >> 16 & 0xFFF), str(word >> 13 & 7), str(word >> 11 & 3), str(word >> 10 & 1), word & 0x3FF
-
-
-def _bare(name: str) -> t.Callable[[Buffer, Layer], Read]:
-    return lambda _data, _header: (name, None, _NOTHING)
-
-
-_READERS: t.Mapping[str, t.Callable[[Buffer, Layer], Read]] = {
-    "erspan": _erspan, "erspan1": _bare("erspan1"), "bridged": _bare("bridged"), "mellanox": _bare("mellanox"),
-}  # fmt: skip
 
 
 class Stream:
@@ -160,10 +134,9 @@ class Stream:
 
 
 class StreamId(t.NamedTuple):
-    """What tells streams apart."""
+    """What tells streams apart; *ends* as in Mirror."""
 
-    source: bytes
-    target: bytes
+    ends: bytes
     type: str
     session: int | None
     key: int | None
@@ -174,13 +147,13 @@ class Streams:
     """All streams of a run, in the order in which they appeared."""
 
     def __init__(self) -> None:
-        self._numbers: dict[StreamId, int] = {}
+        self._numbers: dict[tuple[t.Any, ...], int] = {}
         self._streams: list[Stream] = []
         self.left_out = 0
 
     def count(self, mirror: Mirror, depth: int, wire: int) -> int | None:
         """Account for one packet; return the number of its stream, None where there are too many."""
-        name = StreamId(mirror.source, mirror.target, mirror.type, mirror.session, mirror.key, depth)
+        name = (mirror.ends, mirror.type, mirror.session, mirror.key, depth)
         number = self._numbers.get(name)
         if number is None:
             if len(self._streams) == MAX_STREAMS:
@@ -192,14 +165,32 @@ class Streams:
         return number
 
     def items(self) -> list[tuple[StreamId, Stream]]:
-        return list(zip(self._numbers, self._streams))
+        return [(StreamId(*name), stream) for name, stream in zip(self._numbers, self._streams)]
 
 
-def row(packet: int, frame: int, depth: int, stream: int | None, mirror: Mirror) -> str:
-    """Return the line of the side table for one mirror header; the columns are COLUMNS."""
-    before = f"{packet},{frame},{depth},{_text(stream)},{mirror.type},"
-    *fields, platform = mirror.fields
-    return f"{before}{','.join(fields)},{_text(mirror.sequence)},{_text(mirror.key)},{platform}\n"
+def row(packet: int, frame: int, depth: int, stream: int | None, mirror: Mirror, data: Buffer) -> str:
+    """Return the line of the side table for one mirror header in *data*; the columns are COLUMNS."""
+    cells, platform = _NOTHING, ""
+    if mirror.type == "erspan2":
+        cells = _cells2(*_TWO_WORDS(data, mirror.at))
+    elif mirror.type == "erspan3":
+        cells = _cells3(*_THREE_WORDS(data, mirror.at))
+        platform = bytes(data[mirror.at + 12 : mirror.at + mirror.size]).hex()
+    return f"{packet},{frame},{depth},{_text(stream)},{mirror.type},{cells},{_text(mirror.sequence)},{_text(mirror.key)},{platform}\n"
+
+
+#: The cells from session to sgt of a type without a header of its own.
+_NOTHING = "," * 10
+
+
+def _cells2(word: int, index: int) -> str:
+    common = f"{word & 0x3FF},{word >> 16 & 0xFFF},{word >> 13 & 7},{word >> 11 & 3},,{word >> 10 & 1}"
+    return f"{common},,{index & 0xFFFFF},,,"
+
+
+def _cells3(word: int, stamp: int, tail: int) -> str:
+    common = f"{word & 0x3FF},{word >> 16 & 0xFFF},{word >> 13 & 7},,{word >> 11 & 3},{word >> 10 & 1}"
+    return f"{common},{DIRECTIONS[tail >> 3 & 1]},,{stamp},{GRANULARITIES[tail >> 1 & 3]},{tail >> 16}"
 
 
 def _text(value: int | None) -> str:
@@ -211,8 +202,8 @@ def report(number: int, name: StreamId, stream: Stream) -> dict[str, t.Any]:
     numbered = stream.first is not None and not (stream.late and stream.late == stream.packets - 1)
     return {
         "stream": number,
-        "source": _address(name.source),
-        "target": _address(name.target),
+        "source": _address(name.ends[: len(name.ends) // 2]),
+        "target": _address(name.ends[len(name.ends) // 2 :]),
         "type": name.type,
         "session": name.session,
         "key": name.key,

@@ -94,8 +94,7 @@ class Source:
 
     def _start_zstd(self) -> Callable[[memoryview], int]:
         child = Host().between(["zstd", "-dcq"], subprocess.PIPE, subprocess.PIPE)
-        assert child.stdin is not None and child.stdout is not None
-        threading.Thread(target=self._feed, args=(child.stdin,), daemon=True).start()
+        threading.Thread(target=self._feed, args=(t.cast("t.IO[bytes]", child.stdin),), daemon=True).start()
         unpacked = t.cast("t.Any", child.stdout).raw
 
         def read(view: memoryview) -> int:
