@@ -66,6 +66,7 @@ demo: $(VENV) ## the whole story on a fleet of this machine; KEEP=1 leaves the f
 
 bench: $(VENV) ## measure against what else one could use
 	@tests/tools/need.sh "the benchmarks" $(CAPTURE) rsync=rsync cc=gcc
+	@$(PYTHON) -m pip install -q -r tests/bench/requirements.txt
 	@$(PYTHON) -m tests.bench
 
 lab-up: $(VENV) ## bring a fleet up: FLEET=demo LAB=demo
