@@ -37,6 +37,7 @@ class ActionModule(CampaignAction):
         closes_ns = plan["t0_ns"] + round((plan["duration_s"] + plan["max_clock_error_s"]) * 1e9)
         run.event("waiting", hosts=len(hosts))
         watch.follow(watches, closes_ns, options["hosts_per_second"], _tell)
+        time.sleep(progress.LINGER_S)
         found = watch.summary(watches)
         evidence.write_json(run.path(evidence.WORK, "wait.json"), found)
         for host, facts in found.items():

@@ -13,7 +13,7 @@ author: Wirefleet Authors (@wirefleet)
 description:
   - While the task that waits for a campaign's window runs, shows for each vantage its state, the time left, and the
     packets, bytes and drops so far.
-  - On a terminal the table is drawn again in place. Elsewhere, as in a CI log, plain lines appear when a state
+  - On a terminal the table is drawn again in place, cut to fit the window. Elsewhere, as in a CI log, plain lines appear when a state
     changes and every O(interval) seconds.
 requirements:
   - enable it with C(callbacks_enabled = wirefleet.capture.progress)
@@ -30,6 +30,7 @@ options:
 """
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -40,7 +41,6 @@ from ansible.plugins.callback import CallbackBase
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import progress
 
 WAIT = "wirefleet.capture.campaign_wait"
-POLL_S = 0.5
 
 
 class CallbackModule(CallbackBase):
@@ -58,7 +58,7 @@ class CallbackModule(CallbackBase):
         self._end()
         if task.action in (WAIT, WAIT.rpartition(".")[2]):
             self._over.clear()
-            view = Terminal() if sys.stdout.isatty() else Lines(self._display.display, self.get_option("interval"))
+            view = Terminal() if _can_draw() else Lines(self._display.display, self.get_option("interval"))
             self._thread = threading.Thread(target=self._follow, args=(view,), daemon=True)
             self._thread.start()
 
@@ -66,6 +66,9 @@ class CallbackModule(CallbackBase):
         self._end()
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
+        self._end()
+
+    def v2_runner_on_unreachable(self, result: t.Any) -> None:
         self._end()
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:
@@ -81,7 +84,9 @@ class CallbackModule(CallbackBase):
         """Show the newest record whenever there is one; a record that is not whole yet waits for the next look."""
         path, place = progress.path(C.DEFAULT_LOCAL_TMP), 0
         while True:
-            last_look = self._over.wait(POLL_S)
+            last_look = self._over.wait(progress.POLL_S)
+            if last_look and not view.may_follow:
+                return
             whole, place = _new_lines(path, place)
             if whole and (rows := progress.parse(whole[-1])):
                 view.show(rows)
@@ -90,23 +95,33 @@ class CallbackModule(CallbackBase):
 
 
 class Terminal:
-    """A table that is drawn over the one before."""
+    """A table that is drawn over the one before, and always fits the window."""
+
+    #: Ansible prints a task's result before it tells other callbacks, and that must not be drawn over.
+    may_follow = False
 
     def __init__(self) -> None:
-        self._height = 0
+        self._drawn: list[str] = []
 
     def show(self, rows: list[progress.Row]) -> None:
-        room = max(3, os.get_terminal_size().lines - 3)
-        lines = progress.table(progress.HEADINGS, [progress.cells(row) for row in rows[:room]]).splitlines()
-        lines += [f"... and {len(rows) - room} more"] if len(rows) > room else []
-        back = f"\x1b[{self._height}F\x1b[J" if self._height else ""
+        size = shutil.get_terminal_size()
+        lines = progress.fitted(rows, size.columns - 1, size.lines - 2)
+        # In a window that was made narrower meanwhile the old lines take more than one each.
+        height = min(size.lines - 1, sum(1 + len(line) // size.columns for line in self._drawn))
+        back = f"\x1b[{height}F\x1b[J" if self._drawn else "\n"
         sys.stdout.write(back + "\n".join(lines) + "\n")
         sys.stdout.flush()
-        self._height = len(lines)
+        self._drawn = lines
+
+
+def _can_draw() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 class Lines:
     """A line for a vantage whose state changed, or that was silent for the interval."""
+
+    may_follow = True
 
     def __init__(self, write: t.Callable[[str], None], interval: float) -> None:
         self._write = write

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 import typing as t
@@ -14,6 +15,10 @@ from . import units
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+#: How often the callback looks for records, and how long the waiting task stays after the last one so that it is seen.
+POLL_S, LINGER_S = 0.2, 0.4
+#: No name is cut to fewer letters.
+SHORTEST = 12
 HEADINGS = ("vantage", "state", "left", "packets", "bytes", "drops")
 
 
@@ -67,6 +72,30 @@ def rows(host: str, heartbeat: Mapping[str, t.Any] | None) -> list[Row]:
 def cells(row: Row) -> list[str]:
     left = "-" if row.left_s is None else f"{max(0.0, row.left_s):.0f} s"
     return [row.vantage, row.state, left, _count(row.packets), units.human(row.bytes), _count(row.drops)]
+
+
+def fitted(rows: Sequence[Row], columns: int, lines: int) -> list[str]:
+    """Return a table of at most *lines* lines of *columns* letters: long names lose their middle, the usual states their rows. Pure."""
+    states = collections.Counter(row.state for row in rows)
+    shown, hidden = list(rows), []
+    if len(rows) + 1 > lines:
+        unusual = sorted(rows, key=lambda row: states[row.state])
+        shown, hidden = unusual[: max(1, lines - 2)], unusual[max(1, lines - 2) :]
+    found = table(HEADINGS, [cells(row) for row in shown]).splitlines()
+    excess = max(map(len, found)) - columns
+    if excess > 0:
+        width = max(len(row.vantage) for row in shown) - excess
+        found = table(HEADINGS, [[shortened(row.vantage, width), *cells(row)[1:]] for row in shown]).splitlines()
+    if hidden:
+        counts = collections.Counter(row.state for row in hidden)
+        found.append(f"... and {len(hidden)} more: " + ", ".join(f"{count} {state}" for state, count in counts.most_common()))
+    return [line[:columns] for line in found]
+
+
+def shortened(text: str, width: int) -> str:
+    """Return *text* without its middle where it is longer than *width*: the host's name begins it, the device's ends it. Pure."""
+    width = max(width, SHORTEST)
+    return text if len(text) <= width else f"{text[: (width - 2) // 2]}..{text[-((width - 1) // 2) :]}"
 
 
 def table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -41,10 +41,11 @@ class Fleet:
             cwd=ROOT, capture_output=True, text=True, check=False, **options,
         )  # fmt: skip
 
-    def start(self, *argv: str) -> subprocess.Popen[str]:
+    def start(self, *argv: str, **options: t.Any) -> subprocess.Popen[str]:
         """Start a command inside the lab's network, in a process group of its own."""
         words = self._verb("exec", "--", "env", f"PATH={BIN}:{os.environ['PATH']}", *argv)
-        return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        ends = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
+        return subprocess.Popen(words, cwd=ROOT, text=True, start_new_session=True, **ends)
 
     def playbook_words(self, name: str, *words: str) -> list[str]:
         return ["ansible-playbook", "-i", self.inventory, f"playbooks/{name}", *words]
