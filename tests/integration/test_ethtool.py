@@ -58,6 +58,19 @@ def test_sniffer_goes_on_once_and_off_again(mixed, ethtool):
     assert shown(mixed) == before
 
 
+def test_playbooks_that_make_rdma_visible_and_invisible(mixed):
+    """What the command line says is text; a switch of it must count as one."""
+    before = shown(mixed)
+    on = mixed.playbook("enable_rdma_sniffer.yml", "--diff", "-e", "rdma_sniffer_mlx4_steering=true")
+    assert on.returncode == 0, on.stdout
+    assert "private flag sniffer: off -> on\n" in on.stdout
+    off = mixed.playbook("disable_rdma_sniffer.yml", "--diff")
+    assert off.returncode == 0, off.stdout
+    assert "private flag sniffer: on -> off\n" in off.stdout
+    assert "arg spec" not in off.stdout
+    assert shown(mixed) == before
+
+
 def test_flag_that_a_ring_change_clears_is_set_after_it(mixed, ethtool):
     before = shown(mixed)
     done = ethtool(private_flags={"sniffer": True}, ring={"rx": "max"}, features={"gro": False})
