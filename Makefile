@@ -8,7 +8,7 @@ NEWEST := .cache/newest/.stamp
 TOOLS := .cache/tools/.stamp $(TREE)
 # Programs and their Debian packages: real tools read what we write, and write what we read.
 CAPTURE := tcpdump=tcpdump dumpcap=wireshark-common tshark=tshark zstd=zstd ip=iproute2 ethtool=ethtool ssh=openssh-client
-SCRIPTS := bin/* tests/tools/*.sh tests/lab/init/*.sh molecule/lab/*.sh .ci/run
+SCRIPTS := scripts/* tests/tools/*.sh tests/lab/init/*.sh molecule/lab/*.sh .ci/run
 
 FLEET ?= demo
 LAB ?= demo

@@ -15,7 +15,7 @@ description:
     extension headers, also several times over. Time stamps, lengths on the wire and the format of the file stay as they are.
   - Reads and writes files of the host, pcap or pcapng. Compressed ones are told by their first bytes, written ones by their
     names, which end in C(.gz) or C(.zst); the latter need the program C(zstd).
-  - The same as a command line is C(bin/pcap-decap) of the collection, which also works on captures that are being made.
+  - The same as a command line is C(scripts/pcap-decap) of the collection, which also works on captures that are being made.
 options:
   src:
     description: The capture with the mirrored packets.

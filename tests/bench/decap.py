@@ -84,7 +84,7 @@ def run() -> Table:
 
 
 def _tools() -> list[Tool]:
-    ours = [str(ROOT / "bin" / "pcap-decap"), "--quiet", "IN", "OUT"]
+    ours = [str(ROOT / "scripts" / "pcap-decap"), "--quiet", "IN", "OUT"]
     peers = [sys.executable, str(ROOT / "tests" / "bench" / "decap_peers.py")]
     every = "every type of docs/decap.md"
     return [
@@ -158,9 +158,9 @@ def _make(path: pathlib.Path, packets: int) -> None:
         frames.write(header)
         for number, frame in enumerate(_frames(packets)):
             stamp = (1_795_428_900 + number // 400_000, number % 400_000)
-            outer = _outer(len(frame), number)
-            whole = len(outer) + len(frame)
-            mirrored.write(b"".join((RECORD.pack(*stamp, whole, whole), outer, frame)))
+            around = outer(len(frame), number)
+            whole = len(around) + len(frame)
+            mirrored.write(b"".join((RECORD.pack(*stamp, whole, whole), around, frame)))
             frames.write(RECORD.pack(*stamp, len(frame), len(frame)) + frame)
 
 
@@ -172,7 +172,8 @@ def _frames(packets: int) -> Iterator[bytes]:
         yield from chance.choices(made, shares, k=min(1000, packets - at))
 
 
-def _outer(size: int, number: int) -> bytes:
+def outer(size: int, number: int) -> bytes:
+    """Return what a switch writes before a frame of *size* bytes."""
     macs = bytes.fromhex("0242ac110002 0242ac110003 0800")
     return macs + _ip(36 + size, 47) + struct.pack("!HHIII", 0x1000, 0x88BE, number, 0x10077864, 5)
 

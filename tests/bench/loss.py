@@ -55,11 +55,11 @@ def run() -> Table:
         Load("1400 bytes at 400,000 a second, file on disk", 1400, 400_000, disk),
     ]
     rows = []
-    with _namespace() as enter, tempfile.TemporaryDirectory() as folder:
+    with namespace() as enter, tempfile.TemporaryDirectory() as folder:
         sender = os.path.join(folder, "sender")
         subprocess.run(["cc", "-O2", "-o", sender, str(SENDER)], check=True)
         for load in loads:
-            rows += _rows(load, {name: _rounds(argv, load, [*enter, *_pinned(0), sender]) for name, argv in _tools(enter)})
+            rows += _rows(load, {name: _rounds(argv, load, [*enter, *pinned(0), sender]) for name, argv in _tools(enter)})
     columns = ("frames", "capture", "kilopackets/s sent", "lost %, median", "lost %, worst")
     notes = [
         f"Lost is what was sent and is not in the file, counted in the file; {SECONDS} s each, {REPEATS} rounds.",
@@ -80,7 +80,7 @@ def _rows(load: Load, rounds: dict[str, list[tuple[int, int]]]) -> list[tuple[st
 
 def _tools(enter: list[str]) -> list[tuple[str, list[str]]]:
     """Return the captures by name, each without the name of its file."""
-    whole = [*enter, *_pinned(1), "nice", "-n", "-20", "dumpcap", "-q", "-P", "-B", "256", "-i", DEVICES[1], "-w"]
+    whole = [*enter, *pinned(1), "nice", "-n", "-20", "dumpcap", "-q", "-P", "-B", "256", "-i", DEVICES[1], "-w"]
     return [
         ("the engine, 256 bytes of each packet (default)", [*enter, *_engine(256)]),
         ("the engine, whole packets", [*enter, *_engine(0)]),
@@ -95,7 +95,7 @@ def _engine(snaplen: int) -> list[str]:
     return Tcpdump().argv(vantage, "FILE")[:-1]
 
 
-def _pinned(cpu: int) -> list[str]:
+def pinned(cpu: int) -> list[str]:
     return ["taskset", "-c", str(cpu)]
 
 
@@ -116,7 +116,7 @@ def _trial(tool: list[str], load: Load, sender: list[str]) -> tuple[int, int]:
                 time.sleep(1)
             finally:
                 capture.send_signal(signal.SIGINT)
-        return int(sent), _count(path)
+        return int(sent), count(path)
 
 
 def _wait_for(path: str, capture: subprocess.Popen[bytes]) -> None:
@@ -129,7 +129,7 @@ def _wait_for(path: str, capture: subprocess.Popen[bytes]) -> None:
     time.sleep(0.7)
 
 
-def _count(path: str) -> int:
+def count(path: str) -> int:
     walker = Walker()
     with open(path, "rb") as file:
         while block := file.read(4 << 20):
@@ -141,7 +141,7 @@ def _count(path: str) -> int:
 
 
 @contextlib.contextmanager
-def _namespace() -> Iterator[list[str]]:
+def namespace() -> Iterator[list[str]]:
     """Yield the words that run a command in a network of its own, with a veth pair in it."""
     with subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL) as holder:
         try:

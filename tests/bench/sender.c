@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Sends frames of one size as fast as one core can, or so many per second, and prints how many went out.
- * usage: sender DEVICE SIZE PER_SECOND SECONDS     (PER_SECOND 0: no limit) */
+ * usage: sender DEVICE SIZE PER_SECOND SECONDS [HEX]     (PER_SECOND 0: no limit; HEX: what frames begin with) */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,10 +32,13 @@ int main(int argc, char **argv)
     struct mmsghdr batch[BATCH] = {0};
     struct iovec piece = {.iov_base = frame};
 
-    if (argc != 5 || atoi(argv[2]) < ETH_HLEN || atoi(argv[2]) > LARGEST) {
-        fprintf(stderr, "usage: sender DEVICE SIZE PER_SECOND SECONDS\n");
+    if (argc < 5 || argc > 6 || atoi(argv[2]) < ETH_HLEN || atoi(argv[2]) > LARGEST) {
+        fprintf(stderr, "usage: sender DEVICE SIZE PER_SECOND SECONDS [HEX]\n");
         return 2;
     }
+    for (int i = 0; argc == 6 && i < atoi(argv[2]) && sscanf(argv[5] + 2 * i, "%2hhx", frame + i) == 1; i++)
+        if (!argv[5][2 * i + 2])
+            break;
     piece.iov_len = atoi(argv[2]);
     double rate = atof(argv[3]), seconds = atof(argv[4]);
     to.sll_ifindex = if_nametoindex(argv[1]);

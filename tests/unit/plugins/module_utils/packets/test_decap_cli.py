@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import wrapped as w
 
 ROOT = pathlib.Path(__file__).resolve().parents[5]
-COMMAND = [str(ROOT / "bin" / "pcap-decap")]
+COMMAND = [str(ROOT / "scripts" / "pcap-decap")]
 FRAMES = [w.inner(0x10 + number, 90) for number in range(5)]
 MIRRORED = [w.ethernet(w.ipv4(w.type2(frame, sequence=number))) for number, frame in enumerate(FRAMES)]
 OTHER = w.ethernet(w.ipv4(bytes(30), protocol=17))
