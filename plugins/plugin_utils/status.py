@@ -64,7 +64,7 @@ def _details(capture: Mapping[str, t.Any]) -> list[str]:
 
 
 def _change(key: list[str], before: t.Any, wanted: t.Any, now: t.Any) -> str:
-    return str(Change(Key(*key), before, wanted)) + (f", but it is {show(now)} now" if now != wanted else "")
+    return str(Change(Key(*key), before, wanted)) + ("" if now == wanted else ", which cannot be seen now" if now is None else f", but it is {show(now)} now")
 
 
 def _expiry(record: Mapping[str, t.Any]) -> str:
@@ -77,17 +77,18 @@ def _line(host: str, capture: Mapping[str, t.Any], now_ns: int) -> list[str]:
     return [
         host,
         str(capture["campaign"]),
-        _state(capture),
+        _state(capture, now_ns),
         age(now_ns - session["t0_ns"]) if session.get("t0_ns") else "-",
         units.human(capture.get("stored_bytes")) if capture.get("stored_bytes") else "-",
         str(len(capture.get("open_changes") or [])) if capture.get("open_changes") else "-",
     ]
 
 
-def _state(capture: Mapping[str, t.Any]) -> str:
+def _state(capture: Mapping[str, t.Any], now_ns: int) -> str:
     state, heartbeat = str(capture.get("state") or "-"), capture.get("heartbeat") or {}
     if not capture.get("session") and capture.get("deadline"):
-        return f"{state}, until {units.clock_time(round(capture['deadline'] * 1e9))}"
+        deadline_ns = round(capture["deadline"] * 1e9)
+        return f"{state}, {'until' if deadline_ns > now_ns else 'due since'} {units.clock_time(deadline_ns)}"
     if state in ENDED or heartbeat.get("time_left_s") is None:
         return state
     vantages = heartbeat.get("vantages") or []

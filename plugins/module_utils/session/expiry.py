@@ -21,7 +21,9 @@ from .folder import Folder
 
 if t.TYPE_CHECKING:
     from ..host import Host
+    from ..settings.apply import Restored
     from ..settings.journal import Journal
+    from ..settings.model import Key
 
 LONGEST_NAP_S = 5.0
 #: How long to wait after each restore that failed: twice as long each time up to ten minutes, for about a day.
@@ -99,13 +101,21 @@ def _restore_in_time(host: Host, folder: Folder, journal: Journal) -> str | None
         while (deadline := _deadline(journal)) is not None:
             left = deadline - time.time()
             if left <= 0:
-                results = restore(host, Store(host, folder.root), folder.campaign)
-                failed = [f"{result.key}: {result.reason}" for result in results if result.outcome == "failed"]
-                return "; ".join(failed) or None
+                return _failure(restore(host, Store(host, folder.root), folder.campaign))
             time.sleep(min(left, LONGEST_NAP_S))
     except (Refused, CommandMissing, OSError) as problem:
         return str(problem)
     return None
+
+
+def _failure(results: list[Restored]) -> str | None:
+    """Return what failed, each reason once, or None. Pure."""
+    reasons: dict[str, list[Key]] = {}
+    for result in results:
+        if result.outcome == "failed":
+            reasons.setdefault(str(result.reason), []).append(result.key)
+    more = {reason: f" and {len(keys) - 1} more" if keys[1:] else "" for reason, keys in reasons.items()}
+    return "; ".join(f"{keys[0]}{more[reason]}: {reason}" for reason, keys in reasons.items()) or None
 
 
 def _deadline(journal: Journal) -> float | None:

@@ -52,6 +52,8 @@ def test_what_somebody_else_changed_and_what_could_not_be_put_back_is_said():
     said = status.text({"node1": [capture("standing", "changed", open_changes=[[*GRO[:3], True]], expiry=record)]}, NOW)
     assert "eth1 rx-gro: on -> off, but it is on now" in said
     assert "tried in vain to put it back 4 times, the next try is at 2026-11-23T10:15:00Z: ethtool is not installed" in said
+    assert "rx-gro: on -> off, which cannot be seen now" in status.text({"n": [capture("s", "changed", open_changes=[[*GRO[:3], None]])]}, NOW)
+    assert "changed, due since 2026-11-23T10:14:59Z" in status.text({"n": [capture("s", "changed", error="x", deadline=NOW / 1e9 - 1)]}, NOW)
     assert "nobody tries any more" in status.text({"n": [capture("standing", "changed", expiry={**record, "next_ns": None}, error="x")]}, NOW)
 
 

@@ -15,6 +15,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host
 from ansible_collections.wirefleet.capture.plugins.module_utils.session import expiry
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.expiry import expire, seconds_of
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.preflight import captures
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.apply import Restored
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.journal import Owner, Store
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Change, Key, Refused
 
@@ -68,7 +69,13 @@ def test_a_restore_that_fails_is_tried_again_with_a_bound_and_leaves_word(stuck:
     assert expire(Host(), stuck.journal("standing").folder) == expiry.GAVE_UP
     word = told(stuck)
     assert (word["tries"], word["next_ns"]) == (3, None)
-    assert "from_another_version" in word["error"]
+    assert "from_another_version eth1 x: " in word["error"]
+
+
+def test_each_reason_is_said_once() -> None:
+    failed = [Restored(Key("k", "eth1", name), "failed", 1, 2, reason) for name, reason in (("a", "no tool"), ("b", "no tool"), ("c", "busy"))]
+    assert expiry._failure(failed) == "k eth1 a and 1 more: no tool; k eth1 c: busy"
+    assert expiry._failure([failed[0]._replace(outcome="restored")]) is None
 
 
 def test_a_waiter_that_tries_again_ends_when_somebody_else_restored(stuck: Store, monkeypatch: pytest.MonkeyPatch) -> None:
