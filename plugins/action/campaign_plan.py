@@ -155,15 +155,19 @@ class ActionModule(CampaignAction):
 def written_campaigns(places: list[str]) -> str:
     """Return a sentence that names the campaigns written in the folders *places*."""
     names = {name.removesuffix(".yml") for place in places if os.path.isdir(place) for name in os.listdir(place) if name.endswith(".yml")}
-    there_are = f"There are {', '.join(sorted(names))}; for another" if names else "To write one,"
+    there_are = f"There are {_some(sorted(names))}; for another" if names else "To write one,"
     return f"{there_are} begin with a copy of campaigns/example.yml."
 
 
 def listed(runs: list[tuple[str, bool]]) -> str:
     """Return (id, open) pairs in words, the open and the latest first, so many as one reads. Pure."""
     words = [f"{run} (open)" if is_open else run for run, is_open in sorted(runs, key=lambda run: (run[1], run[0]), reverse=True)]
+    return _some(words) or "no run"
+
+
+def _some(words: list[str]) -> str:
     more = len(words) - MOST_LISTED
-    return ", ".join(words[:MOST_LISTED] + ([f"{more} more"] if more > 0 else [])) or "no run"
+    return ", ".join(words[:MOST_LISTED] + ([f"{more} more"] if more > 0 else []))
 
 
 def remembered(captures: dict[str, t.Any], wanted: str) -> dict[str, t.Any]:

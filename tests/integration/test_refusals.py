@@ -68,12 +68,12 @@ def test_neither_root_nor_become(run, untouched):
 def test_no_campaign_is_named(pair, untouched, playbook):
     said = words(pair.playbook(playbook))
     assert "Say which campaign: add -e campaign=NAME" in said
-    assert "demo, example, pfc-storm" in said or "playbooks/status.yml lists what the hosts hold" in said
+    assert "There are demo, example, " in said or "playbooks/status.yml lists what the hosts hold" in said
     assert "missing required arguments" not in said and "arg spec" not in said
 
 
 def test_a_campaign_that_is_not_written_names_those_that_are(pair, untouched):
-    assert "There are demo, example, pfc-storm" in words(pair.playbook("capture_campaign.yml", "-e", "campaign=nosuch"))
+    assert "There are demo, example, " in words(pair.playbook("capture_campaign.yml", "-e", "campaign=nosuch"))
 
 
 @pytest.mark.parametrize("playbook", ["stop.yml", "collect.yml"])
