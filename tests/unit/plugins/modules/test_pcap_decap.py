@@ -15,9 +15,9 @@ import typing as t
 
 import pytest
 
+from tests.unit.plugins.module_utils.packets import wrapped as w
+
 ROOT = pathlib.Path(__file__).resolve().parents[4]
-sys.path.insert(0, str(ROOT / "tests/unit/plugins/module_utils/packets"))
-import wrapped as w
 
 FRAMES = [w.inner(0x20 + number, 90) for number in range(4)]
 MIRRORED = [w.ethernet(w.ipv4(w.type2(frame, sequence=3 * number))) for number, frame in enumerate(FRAMES)]

@@ -22,8 +22,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.packets.decap_ho
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import wrapped as w
+from tests.unit.plugins.module_utils.packets import wrapped as w
 
 LIBRARY = native.load(str(pathlib.Path(__file__).resolve().parents[5] / ".cache" / "native"))
 needs_tshark = pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")

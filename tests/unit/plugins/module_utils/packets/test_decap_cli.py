@@ -18,8 +18,7 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import wrapped as w
+from tests.unit.plugins.module_utils.packets import wrapped as w
 
 ROOT = pathlib.Path(__file__).resolve().parents[5]
 COMMAND = [str(ROOT / "scripts" / "pcap-decap")]

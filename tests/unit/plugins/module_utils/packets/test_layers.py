@@ -9,7 +9,6 @@ import pathlib
 import shutil
 import struct
 import subprocess
-import sys
 
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import layers, roce
@@ -17,8 +16,7 @@ from ansible_collections.wirefleet.capture.tests.traffic import roce_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import wrapped as w
+from tests.unit.plugins.module_utils.packets import wrapped as w
 
 MACS = (bytes.fromhex("0242ac110002"), bytes.fromhex("0242ac110003"))
 BTH = roce.Bth(4, 0x40, 0xFFFF, 0x1AE, True, 77)
