@@ -9,10 +9,11 @@ import contextlib
 import os
 import typing as t
 
+from ..host import CommandMissing, Host
 from . import native
 from .decap import Decap, Kernel, PythonKernel, Wanted, summary
 from .mirrors import MAX_DEPTH
-from .streams import STANDARD, Rehearsal, Sink, Source
+from .streams import STANDARD, Rehearsal, Sink, Source, wants_zstd
 
 
 class BadPaths(ValueError):
@@ -28,7 +29,7 @@ class Paths(t.NamedTuple):
     side: str | None = None
 
     def check(self) -> None:
-        """Raise BadPaths where one file would be overwritten that is still needed, or cannot be there."""
+        """Raise BadPaths where a file would be overwritten that is still needed, or cannot be there; CommandMissing without zstd."""
         if self.source != STANDARD and not os.path.exists(self.source):
             raise BadPaths(f"there is no file {self.source}")
         if os.path.isdir(self.source):
@@ -41,6 +42,8 @@ class Paths(t.NamedTuple):
         places = [_place(path) for path in (self.source, *written) if path not in (STANDARD, os.devnull)]
         if len(set(places)) < len(places) or written.count(STANDARD) > 1:
             raise BadPaths("input, output, the other packets and the side table are different files")
+        if any(map(wants_zstd, written)) and not Host().which("zstd"):
+            raise CommandMissing("zstd")
 
 
 def _place(path: str) -> t.Any:

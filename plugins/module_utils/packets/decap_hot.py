@@ -102,7 +102,8 @@ class HotKernel:
 
 
 def _at(buffer: t.Any) -> t.Any:
-    return (ctypes.c_char * len(buffer)).from_buffer(buffer)
+    """Return the first byte of *buffer*, whose address is that of all. An array would be a new type for each new length."""
+    return ctypes.c_char.from_buffer(buffer)
 
 
 def _stream(record: StreamRecord) -> tuple[StreamId, Stream]:

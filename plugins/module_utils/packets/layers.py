@@ -70,7 +70,6 @@ class Step:
 
 _HALF = struct.Struct("!H").unpack_from
 _TWO_HALVES = struct.Struct("!HH").unpack_from
-_WORD = struct.Struct("!I").unpack_from
 
 # ------------------------------------------------------------------------------------------------------- link layers
 

@@ -123,7 +123,7 @@ class Sink:
         self._child: subprocess.Popen[bytes] | None = None
         self._packer = zlib.compressobj(1, wbits=31) if path.endswith(".gz") else None
         self._file = os.fdopen(self._open(path), "wb", buffering=0)
-        if path.endswith((".zst", ".zstd")):
+        if wants_zstd(path):
             self._child = Host().between(["zstd", "-qc", "-1"], subprocess.PIPE, self._file)
 
     def write(self, data: t.Any) -> None:
@@ -192,6 +192,10 @@ class Rehearsal:
             return bytes(buffer[: self._there.read_into(memoryview(buffer))]) if self._there else b""
         except Damaged:
             return b""
+
+
+def wants_zstd(path: str) -> bool:
+    return path.endswith((".zst", ".zstd"))
 
 
 def _same(one: str, other: str) -> bool:

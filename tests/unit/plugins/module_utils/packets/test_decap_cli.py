@@ -111,6 +111,16 @@ def test_refused_before_anything_is_touched(words, said, tmp_path, monkeypatch):
     assert sorted(os.listdir()) == ["in", "link"] and (tmp_path / "in").read_bytes() == w.pcap(MIRRORED)
 
 
+@pytest.mark.real
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("zstd"), reason="needs root, to hide zstd")
+def test_zstd_without_the_program_is_refused(tmp_path):
+    (tmp_path / "in").write_bytes(w.pcap(MIRRORED))
+    hidden = f"mount --bind /dev/null {shutil.which('zstd')} && exec {' '.join(COMMAND)} in out --rest rest.zst"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", hidden], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "zstd is not installed" in done.stderr
+    assert os.listdir(tmp_path) == ["in"]
+
+
 def test_a_disk_that_is_full_leaves_no_file_that_looks_whole(tmp_path):
     (tmp_path / "in").write_bytes(w.pcap(MIRRORED))
     done = run(tmp_path / "in", "/dev/full", "--side", tmp_path / "side")

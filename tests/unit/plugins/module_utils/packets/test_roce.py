@@ -123,6 +123,8 @@ def test_tshark_reads_what_was_meant(tmp_path):
 @pytest.mark.real
 @pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 def test_tshark_reads_where_a_write_goes(tmp_path):
-    frames = [roce_frames.frame(*MACS, roce_frames.packet(*V4, bth, rest)) for bth, rest in roce_frames.write_message(9, 2, 0x1AE, bytes(256))]
+    frames = [
+        roce_frames.frame(*MACS, roce_frames.packet(*V4, bth, rest)) for bth, rest in roce_frames.write_message(9, 2, 0x1AE, bytes(256))
+    ]
     found = tshark(frames, tmp_path, "infiniband.bth.opcode", "infiniband.reth.dmalen", "udp.dstport")
     assert found == [["6", "512", "4791"], ["8", "", "4791"]]
