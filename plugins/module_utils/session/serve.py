@@ -168,7 +168,7 @@ def send_segment(folder: Folder, request: dict[str, t.Any], sink: t.BinaryIO, ru
     path, segment, codec = request.get("path"), request.get("segment", 0), request.get("codec", "raw")
     if codec not in codecs():
         raise Refused(f"this host has no codec {codec!r}: it has {', '.join(codecs())}")
-    if type(segment) is not int or not 0 <= segment < 1 << 30:
+    if not isinstance(segment, int) or isinstance(segment, bool) or not 0 <= segment < 1 << 30:
         raise Refused("segment must be a whole number from 0")
     with os.fdopen(open_inside(folder, path), "rb", buffering=0) as handle:
         handle.seek(segment * SEGMENT)
