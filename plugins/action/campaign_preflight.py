@@ -9,13 +9,16 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import diff_of
-from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, plan
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, plan, remote
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     CAPTURE_INFO,
     RUN_OPTIONS,
     CampaignAction,
     run_of,
 )
+
+#: Speaks the one word of the serve protocol that is needed before there is anything to serve.
+TELL_TIME = ("sh", "-c", """while read -r _; do date '+{"t_ns": %s%N}'; done""")
 
 
 class ActionModule(CampaignAction):
@@ -55,13 +58,12 @@ class ActionModule(CampaignAction):
         }
 
     def _clock(self) -> dict[str, t.Any]:
+        """Exchange times over one channel: what it takes to open it would else be part of each round trip."""
         try:
-            return channel.clock_offset(self._host_time)
-        except ValueError:
+            with remote.open_asking(self._connection, TELL_TIME) as asking:
+                return channel.clock_offset(lambda: int(asking.ask({"op": "time"})["t_ns"]))
+        except (channel.ChannelError, KeyError, TypeError, ValueError):
             return {"offset_s": None, "error_s": None}
-
-    def _host_time(self) -> int:
-        return int(self._low_level_execute_command("date +%s%N", sudoable=False)["stdout"].strip())
 
 
 def clock_problems(clock: dict[str, t.Any], allowed_s: float) -> list[str]:

@@ -79,9 +79,10 @@ class Collector:
         return {"files": len(done), "bytes": sum(file["bytes"] for file in done), "stored": sum(map(stored, done))}
 
     def _once(self, channel: Channel) -> None:
-        self._run.update(self._host, result=channel.ask({"op": "result"}))
+        facts = {"result": channel.ask({"op": "result"})}
         if not self._run.record(self._host).get("clock"):
-            self._run.update(self._host, clock=clock_offset(lambda: channel.ask({"op": "time"})["t_ns"]))
+            facts["clock"] = clock_offset(lambda: channel.ask({"op": "time"})["t_ns"])
+        self._run.update(self._host, **facts)
         listed = check_list(channel.ask({"op": "list"}), self._session)
         for path, size in listed.items():
             known = self._files.setdefault(path, {"bytes": size, "codec": None, "segments": [], "done": False})
@@ -92,6 +93,7 @@ class Collector:
             if not known["done"]:
                 self._file(channel, path, known)
         self._sync()
+        self._save()
         channel.ask({"op": "verified", "paths": sorted(self._files)})
         self._run.update(self._host, collected_ns=time.time_ns())
 
@@ -121,7 +123,8 @@ class Collector:
             if known["bytes"] > SEGMENT:
                 self._save()
         known.update(copy.finish())
-        self._save()
+        if known["bytes"] > SEGMENT:
+            self._save()
 
     def _try_link(self, channel: Channel, path: str, copy: Copy) -> None:
         """Fetch the first segment as it is, and decide by the time that took how the rest of this host travels."""
