@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import shlex
 import shutil
@@ -97,6 +98,18 @@ class Host:
         except OSError:
             return None
 
+    def read_bytes(self, path: str) -> bytes | None:
+        """Return what *path* holds, to the byte, or None where it is absent or cannot be read."""
+        try:
+            with open(path, "rb") as handle:
+                return handle.read()
+        except OSError:
+            return None
+
+    def glob(self, pattern: str) -> list[str]:
+        """Return the paths that the shell would make of *pattern*, sorted."""
+        return sorted(glob.glob(pattern))
+
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
 
@@ -109,7 +122,10 @@ class Host:
 
     def target(self, path: str) -> str | None:
         """Return where the symbolic link *path* leads, fully resolved, or None where it does not exist."""
-        return os.path.realpath(path) if os.path.lexists(path) else None
+        try:
+            return os.path.realpath(path) if os.path.lexists(path) else None
+        except OSError:  # a process that ended still has its links in /proc, and they lead nowhere
+            return None
 
     def make_private(self, folder: str) -> None:
         """Create *folder* (0700) with its parents; refuse one that is a link or not ours."""
@@ -122,6 +138,12 @@ class Host:
     def write(self, path: str, text: str, mode: int = 0o600) -> None:
         """Replace *path* by *text* in one step: whoever reads sees the old or the new text, also after a crash."""
         replace_file(path, text.encode(), mode)
+
+    def rewrite(self, path: str, data: bytes) -> None:
+        """Replace what the existing file *path* holds in one step; it keeps its owner and mode, and a link to it stays one."""
+        real = os.path.realpath(path)
+        found = os.stat(real)
+        replace_file(real, data, stat.S_IMODE(found.st_mode), owner=(found.st_uid, found.st_gid))
 
     def append(self, path: str, text: str) -> None:
         """Add *text* to *path* (0600, never through a link) and return once it is on disk."""
@@ -157,12 +179,14 @@ class Host:
         return True
 
 
-def replace_file(path: str, data: bytes, mode: int = 0o600, synced: bool = True) -> None:
+def replace_file(path: str, data: bytes, mode: int = 0o600, synced: bool = True, owner: tuple[int, int] | None = None) -> None:
     """Replace *path* by *data* in one step; *synced* makes it survive a power cut, at the disk's pace."""
     temporary = path + ".new"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as handle:
+            if owner:
+                os.fchown(handle.fileno(), *owner)
             os.fchmod(handle.fileno(), mode)
             handle.write(data)
             handle.flush()

@@ -205,6 +205,8 @@ class Daemon:
         with connection, contextlib.suppress(OSError, ValueError):
             connection.settimeout(2)
             request = json.loads(connection.makefile("rb").readline())
+            if request["op"] == "set" and os.environ.pop("DPVS_DOUBLE_HANG_ON_SET", ""):
+                os.kill(os.getpid(), signal.SIGSTOP)
             reply = self._show() if request["op"] == "show" else self._set(request)
             connection.sendall(json.dumps(reply).encode() + b"\n")
 

@@ -265,10 +265,20 @@ def _reach(host: Host, wanted: Mapping[Key, Value], groups: Groups) -> Reached:
         for group, batch in batches(waiting):
             commands += _commands(group, batch)
             error = _attempt(host, group, batch) or error
-        before, values = values, values_of(read_groups(host, groups))
+        before, values = values, _read_after(host, groups, error)
         if values == before:
             break
     return Reached(values, commands, error)
+
+
+def _read_after(host: Host, groups: Groups, error: Refused | None) -> dict[Key, Value]:
+    """Return the values after writing; where they cannot be read, why the writing was refused is said too."""
+    try:
+        return values_of(read_groups(host, groups))
+    except Refused as unread:
+        if error is None:
+            raise
+        raise Refused(f"{error}; and then {unread}") from unread
 
 
 def _reach_in_turn(host: Host, first: Mapping[Key, Value], rest: Mapping[Key, Value], groups: Groups) -> Reached:

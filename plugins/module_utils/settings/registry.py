@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .dpvs_link import DpvsLink, KniLink
 from .ethtool_feature import EthtoolFeature
 from .ethtool_private_flag import EthtoolPrivateFlag
 from .ethtool_ring import EthtoolRing
@@ -27,5 +28,7 @@ KINDS: Mapping[str, Kind] = {
         SysctlFloor(),
         SysctlDropIn(),
         ModprobeOption(),
+        KniLink(),
+        DpvsLink(),
     )
 }

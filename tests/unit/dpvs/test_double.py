@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,33 +18,12 @@ import pytest
 from tests.dpvs.conf import Aborted, Reader
 from tests.dpvs.daemon import Settings
 from tests.dpvs.pdump import Wrong, matches, parse
-from tests.dpvs.place import Instance, inside, install, run
+from tests.dpvs.place import Instance, inside, run
 from tests.unit.dpvs.frames import ARP, ICMP, TCP, UDP, send
 
 pytestmark = pytest.mark.real
 
 REFUSED = "[dpvs_setsockopt] scoket msg connection error: {}\n"
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    if os.geteuid() or not shutil.which("ip") or not os.path.exists("/dev/net/tun"):
-        pytest.skip("needs root, ip and /dev/net/tun, for network namespaces and TAP devices")
-    return install(tmp_path_factory.mktemp("programs"))
-
-
-@pytest.fixture
-def make(programs: pathlib.Path, tmp_path: pathlib.Path) -> t.Iterator[t.Callable[..., Instance]]:
-    """Returns what makes an instance in a folder of its own; all of them end with the test."""
-    made: list[Instance] = []
-
-    def one(name: str = "a", **options: t.Any) -> Instance:
-        made.append(Instance(tmp_path / name, programs, **options))
-        return made[-1]
-
-    yield one
-    for instance in made:
-        instance.close()
 
 
 def effective(text: str, tmp_path: pathlib.Path, starting: bool = True) -> tuple[Settings, list[str]]:
