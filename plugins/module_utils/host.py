@@ -15,6 +15,7 @@ import glob
 import os
 import shlex
 import shutil
+import socket
 import stat
 import subprocess
 import typing as t
@@ -110,6 +111,17 @@ class Host:
         """Return the paths that the shell would make of *pattern*, sorted."""
         return sorted(glob.glob(pattern))
 
+    def converse(self, path: str, lines: Sequence[str], timeout: float = 3.0) -> list[str]:
+        """Say *lines* one by one to the SOCK_SEQPACKET socket *path*; return its greeting and its answers. Raises OSError."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.settimeout(timeout)
+            connection.connect(path)
+            said = [_text(connection.recv(1 << 20))]
+            for line in lines:
+                connection.send(line.encode())
+                said.append(_text(connection.recv(1 << 20)))
+            return said
+
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
 
@@ -135,9 +147,9 @@ class Host:
             raise PermissionError(f"{folder} must be a folder of uid {os.geteuid()}, not a link or another's")
         os.chmod(folder, 0o700)
 
-    def write(self, path: str, text: str, mode: int = 0o600) -> None:
+    def write(self, path: str, text: str | bytes, mode: int = 0o600) -> None:
         """Replace *path* by *text* in one step: whoever reads sees the old or the new text, also after a crash."""
-        replace_file(path, text.encode(), mode)
+        replace_file(path, text if isinstance(text, bytes) else text.encode(), mode)
 
     def rewrite(self, path: str, data: bytes) -> None:
         """Replace what the existing file *path* holds in one step; it keeps its owner and mode, and a link to it stays one."""

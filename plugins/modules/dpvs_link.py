@@ -46,6 +46,8 @@ options:
 extends_documentation_fragment:
   - wirefleet.capture.attributes
   - wirefleet.capture.settings
+seealso:
+  - module: wirefleet.capture.dpvs_config
 """
 
 EXAMPLES = r"""

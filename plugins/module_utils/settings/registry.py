@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .dpvs_conf import DpvsConf
 from .dpvs_link import DpvsLink, KniLink
 from .ethtool_feature import EthtoolFeature
 from .ethtool_private_flag import EthtoolPrivateFlag
@@ -30,5 +31,6 @@ KINDS: Mapping[str, Kind] = {
         ModprobeOption(),
         KniLink(),
         DpvsLink(),
+        DpvsConf(),
     )
 }

@@ -64,7 +64,7 @@ def test_order_of_the_kinds_is_kept_over_several_devices() -> None:
 
 
 def test_unknown_kind_is_refused() -> None:
-    with pytest.raises(Refused, match="unknown kind of setting 'ethtool_speed': known are dpvs_link, ethtool_feature, "):
+    with pytest.raises(Refused, match="unknown kind of setting 'ethtool_speed': known are dpvs_conf, dpvs_link, ethtool_feature, "):
         kind_of(Key("ethtool_speed", "e0", ""))
 
 
