@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 unexport PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help test $(PARTS) demo bench lab-up lab-down tree clean
+.PHONY: help test $(PARTS) demo bench lab-up lab-rdma lab-down tree clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -71,6 +71,9 @@ bench: $(VENV) ## measure against what else one could use
 
 lab-up: $(VENV) ## bring a fleet up: FLEET=demo LAB=demo
 	@$(PYTHON) -m tests.lab up $(FLEET) --lab $(LAB)
+
+lab-rdma: $(VENV) ## bring up two QEMU guests that speak RDMA to each other (the lab rdma)
+	@$(PYTHON) -m tests.lab up rdma-guests --lab rdma
 
 lab-down: $(VENV) ## take it down again
 	@$(PYTHON) -m tests.lab down --lab $(LAB)

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     ssh = verb("ssh", "log in to a host, or run a command on it")
     ssh.add_argument("host")
     ssh.add_argument("command", nargs=argparse.REMAINDER)
+    verb("power-cycle", "press the reset button of a qemu guest and wait until it is up again").add_argument("host")
     drop = verb("drop", "drop packets by PSN where a host's traffic enters the switch, and count them")
     drop.add_argument("action", choices=("on", "off", "count"))
     drop.add_argument("host")
@@ -54,7 +55,9 @@ def main(words: list[str]) -> int:
 
 def _up(hub: Hub, options: argparse.Namespace) -> int:
     seconds = lab.up(hub, options.fleet)
-    print(f"the fleet {options.fleet} ({len(lab.hosts_of(hub))} hosts) is up after {seconds:.1f} s")
+    hosts = lab.hosts_of(hub)
+    print(f"the fleet {options.fleet} ({len(hosts)} hosts) is up after {seconds:.1f} s")
+    print(f"log in: python3 -m tests.lab ssh --lab {hub.name} {hosts[0].name}")
     return 0
 
 
@@ -102,6 +105,14 @@ def _ssh(hub: Hub, options: argparse.Namespace) -> int:
     return _within(hub, [*lab.ssh_words(hub, lab.host_of(hub, options.host)), *options.command])
 
 
+def _power_cycle(hub: Hub, options: argparse.Namespace) -> int:
+    host = lab.host_of(hub, options.host)
+    if not _inside(hub):
+        return _again_inside(hub, "power-cycle", options.host)
+    lab.power_cycle(hub, host)
+    return 0
+
+
 def _drop(hub: Hub, options: argparse.Namespace) -> int:
     host = lab.host_of(hub, options.host)
     if not _inside(hub):
@@ -117,7 +128,8 @@ def _drop(hub: Hub, options: argparse.Namespace) -> int:
 
 
 VERBS = {
-    "up": _up, "down": _down, "populate": _populate, "status": _status, "inventory": _inventory, "exec": _exec, "ssh": _ssh, "drop": _drop,
+    "up": _up, "down": _down, "populate": _populate, "status": _status, "inventory": _inventory, "exec": _exec, "ssh": _ssh,
+    "power-cycle": _power_cycle, "drop": _drop,
 }  # fmt: skip
 
 if __name__ == "__main__":

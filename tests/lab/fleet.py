@@ -63,6 +63,7 @@ FLEETS: t.Mapping[str, tuple[Host, ...]] = {
     "mixed": (_rdma("rdma1", 1), Host("node1", 2, groups=("tcp_hosts",)), Host("bare1", 3, init="sshd", groups=("tcp_hosts",))),
     "rdma": (_rdma("rdma1", 1), _rdma("rdma2", 2)),
     "clocks": (_rdma("rdma1", 1, clock_offset_s=1.5), _rdma("rdma2", 2, clock_offset_s=-3.0)),
+    "rdma-guests": tuple(Host(f"guest{n}", n, kind="qemu", groups=("rdma_hosts",), memory_mib=512) for n in (1, 2)),
     "bench": tuple(Host(f"node{n}", n, groups=("tcp_hosts",)) for n in range(1, 9)),
 }
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from . import namespace, network, uml
+from . import namespace, network, qemu, qemuroot, uml
 from .fleet import Host, fleet
 from .hub import Hub
 from .inventory import inventory
@@ -22,20 +22,22 @@ from .rootfs import rootfs, run
 from .umlkernel import image
 from .user import require
 
-MAKERS = {"namespace": namespace.start, "uml": uml.start}
-BOOT_SECONDS = 120
+MAKERS = {"namespace": namespace.start, "uml": uml.start, "qemu": qemu.start}
+#: An emulated CPU beside busy neighbours takes its time.
+BOOT_SECONDS = {"namespace": 120, "uml": 120, "qemu": 300}
+#: What takes long and is cached: built before the hub exists.
+PREPARE = {"namespace": rootfs, "uml": image, "qemu": lambda: (qemuroot.image(), qemuroot.kernel())}
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
 def up(hub: Hub, name: str) -> float:
     """Bring fleet *name* up in *hub*; return how many seconds the hosts took to answer."""
     hosts = fleet(name)
-    uml_hosts = [host for host in hosts if host.kind == "uml"]
+    kinds = {host.kind for host in hosts}
     ensure(hosts)
-    require(bool(uml_hosts))
-    rootfs()
-    if uml_hosts:
-        image()
+    require(not kinds <= {"namespace"})
+    for kind in sorted(kinds):
+        PREPARE[kind]()
     hub.create()
     started = time.monotonic()
     try:
@@ -69,7 +71,7 @@ def populate(hub: Hub, name: str) -> None:
         MAKERS[host.kind](hub, host, state / host.name)
     wait_for(hosts, state)
     for host in hosts:
-        if host.kind == "uml":
+        if host.kind != "namespace":
             set_clock(hub, host)
 
 
@@ -97,13 +99,14 @@ def _raise_limits() -> None:
 
 def wait_for(hosts: tuple[Host, ...], state: pathlib.Path) -> None:
     waiting = {host.name: host for host in hosts}
-    deadline = time.monotonic() + BOOT_SECONDS
+    seconds = max(BOOT_SECONDS[host.kind] for host in hosts)
+    deadline = time.monotonic() + seconds
     while waiting:
         waiting = {name: host for name, host in waiting.items() if not answers(host)}
         if waiting and time.monotonic() > deadline:
             name = next(iter(waiting))
             words = (state / name / "console").read_text(errors="replace").strip().splitlines()[-5:]
-            raise Problem(f"{', '.join(waiting)} did not answer within {BOOT_SECONDS} s; the console of {name} ends: {' / '.join(words)}")
+            raise Problem(f"{', '.join(waiting)} did not answer within {seconds} s; the console of {name} ends: {' / '.join(words)}")
         time.sleep(0.05 if waiting else 0)
 
 
@@ -115,6 +118,15 @@ def answers(host: Host) -> bool:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
+
+
+def power_cycle(hub: Hub, host: Host) -> None:
+    """Press the reset button of a guest and wait until it answers again; from inside the hub."""
+    state = hub.state / "hosts"
+    qemu.power_cycle(state / host.name)
+    time.sleep(1)
+    wait_for((host,), state)
+    set_clock(hub, host)
 
 
 def down(hub: Hub) -> bool:

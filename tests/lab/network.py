@@ -51,6 +51,21 @@ def make_taps(host: Host) -> list[str]:
     return words
 
 
+def make_guest_taps(host: Host, count: int) -> list[tuple[str, str]]:
+    """Make the hub's ends of a QEMU guest's links: one to mgmt, the others to data; return their names and the guest's MACs."""
+    made = []
+    for number in range(count):
+        network = NETWORKS[min(number, 1)]
+        port = host.port(network) if number < 2 else f"{number}{host.port(network)}"
+        mac = host.mac(network) if number < 2 else f"52:54:00:{0x77 + number:x}:00:{host.number:02x}"
+        run(["ip", "tuntap", "add", port, "mode", "tap", "vnet_hdr"])
+        if network == "data":
+            run(["ip", "link", "set", port, "mtu", str(DATA_MTU)])
+        run(["ip", "link", "set", port, "master", network, "up"])
+        made.append((port, mac))
+    return made
+
+
 def drop_on(host: Host, mask: int, value: int) -> None:
     """Drop, where *host*'s packets enter the switch, every RoCEv2 packet (IPv4) whose PSN & mask == value."""
     drop_off(host)

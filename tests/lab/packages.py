@@ -22,6 +22,7 @@ UML = (
     ("linux.uml", "user-mode-linux"), ("mkfs.ext4", "e2fsprogs"), ("gcc", "gcc"), ("make", "make"), ("flex", "flex"), ("bison", "bison"),
     ("bc", "bc"), ("xz", "xz-utils"), ("depmod", "kmod"),
 )  # fmt: skip
+QEMU = (("qemu-system-x86_64", "qemu-system-x86"), ("qemu-img", "qemu-utils"), ("mkfs.ext4", "e2fsprogs"))
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -32,6 +33,8 @@ def missing(hosts: tuple[Host, ...]) -> list[str]:
         wanted += UNPRIVILEGED
     if any(host.kind == "uml" for host in hosts):
         wanted += UML
+    if any(host.kind == "qemu" for host in hosts):
+        wanted += QEMU
     return list(dict.fromkeys(package for program, package in wanted if not shutil.which(program, path=PATH)))
 
 

@@ -16,7 +16,7 @@ from .problem import Problem
 from .user import as_root, ordinary
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 SUITE = "bookworm"
 PACKAGES = (
@@ -76,13 +76,17 @@ def discard(path: pathlib.Path) -> None:
 
 def rootfs() -> pathlib.Path:
     """Return the shared root, read-only for everybody who uses it."""
-    recipe = "\n".join((SUITE, *PACKAGES, *MASKED, *(f"{path}={text}" for path, text in CONFIGURATION.items())))
-    return cached(f"root-{SUITE}", recipe, _build)
+    return cached(f"root-{SUITE}", recipe(PACKAGES, MASKED), lambda folder: build(folder, PACKAGES, MASKED))
 
 
-def _build(folder: pathlib.Path) -> None:
-    print(f"building the hosts' root from Debian {SUITE} packages, about a minute (once): {' '.join(PACKAGES)}", flush=True)
-    _install(folder)
+def recipe(packages: Sequence[str], masked: Sequence[str]) -> str:
+    return "\n".join((SUITE, *packages, *masked, *(f"{path}={text}" for path, text in CONFIGURATION.items())))
+
+
+def build(folder: pathlib.Path, packages: Sequence[str], masked: Sequence[str]) -> None:
+    """Make a root with *packages* in *folder*, whose systemd does not start the units *masked*."""
+    print(f"building the hosts' root from Debian {SUITE} packages, about a minute (once): {' '.join(packages)}", flush=True)
+    _install(folder, packages)
     run([*as_root(), "chroot", str(folder), "useradd", "--create-home", "--shell", "/bin/bash", "engineer"])
     for path, text in CONFIGURATION.items():
         file = folder / path
@@ -90,7 +94,7 @@ def _build(folder: pathlib.Path) -> None:
         file.unlink(missing_ok=True)
         file.write_text(text)
     (folder / "etc/sudoers.d/engineer").chmod(0o440)
-    for unit in MASKED:
+    for unit in masked:
         link = folder / "etc/systemd/system" / (unit if "." in unit else f"{unit}.service")
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")
@@ -99,9 +103,9 @@ def _build(folder: pathlib.Path) -> None:
     default.symlink_to("/lib/systemd/system/multi-user.target")
 
 
-def _install(folder: pathlib.Path) -> None:
+def _install(folder: pathlib.Path, packages: Sequence[str]) -> None:
     """Unpack the packages. An ordinary user's copy belongs to the ids of the namespace that will use it."""
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE]
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", SUITE]
     if not ordinary():
         run([*command, str(folder)])
         return

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import lzma
 import pathlib
+import struct
 import subprocess
 
 import pytest
 from ansible_collections.wirefleet.capture.tests.lab import __main__ as cli
-from ansible_collections.wirefleet.capture.tests.lab import hub, packages, umlkernel, user
+from ansible_collections.wirefleet.capture.tests.lab import hub, packages, qemu, qemuroot, umlkernel, user
 from ansible_collections.wirefleet.capture.tests.lab.fleet import FLEETS, HUB_ADDRESS, Host, fleet
 from ansible_collections.wirefleet.capture.tests.lab.inventory import inventory
 from ansible_collections.wirefleet.capture.tests.lab.problem import Problem
 
 NODE = Host("node1", 1)
+GUEST = Host("guest1", 1, kind="qemu")
 RDMA = Host("rdma1", 2, kind="uml", groups=("rdma_hosts",), data_device="ens1f0np0")
 
 
@@ -66,6 +69,7 @@ def test_the_inventory_has_every_host_in_its_groups() -> None:
         ((NODE,), 1000, {"mmdebstrap", "ssh", "ssh-keygen", "ip", "tc", "nsenter"}, ["uidmap"]),
         ((RDMA,), 0, {"mmdebstrap", "ssh", "ssh-keygen", "ip", "tc", "nsenter", "gcc", "make", "mkfs.ext4", "depmod", "bison", "bc"},
          ["user-mode-linux", "flex", "xz-utils"]),
+        ((GUEST,), 0, {"mmdebstrap", "ssh", "ssh-keygen", "ip", "tc", "nsenter", "qemu-img"}, ["qemu-system-x86", "e2fsprogs"]),
     ],
 )  # fmt: skip
 def test_each_missing_package_is_named_once(
@@ -156,3 +160,27 @@ def test_the_module_is_built_from_the_source_of_the_kernel_that_runs() -> None:
     assert umlkernel.source_version(MADISON, "6.1.176") == "6.1.176-1"
     with pytest.raises(Problem, match=r"no kernel source of version 6\.1\.17"):
         umlkernel.source_version(MADISON, "6.1.17")
+
+
+def bzimage(payload: bytes) -> bytes:
+    """Return a kernel image of one set-up sector, and *payload* 16 bytes into what follows it."""
+    header = bytearray(1024)
+    header[0x1F1] = 1
+    header[0x202:0x206] = b"HdrS"
+    header[0x248:0x250] = struct.pack("<II", 16, len(payload))
+    return bytes(header) + bytes(16) + payload + b"after"
+
+
+def test_the_kernel_is_unpacked_from_where_its_header_says() -> None:
+    assert qemuroot.vmlinux(bzimage(lzma.compress(b"\x7fELF kernel"))) == b"\x7fELF kernel"
+
+
+@pytest.mark.parametrize(("image", "why"), [(bytes(1024), "no bzImage"), (bzimage(b"\x28\xb5\x2f\xfd"), "not packed with xz")])
+def test_another_kernel_is_refused(image: bytes, why: str) -> None:
+    with pytest.raises(Problem, match=why):
+        qemuroot.vmlinux(image)
+
+
+def test_only_a_guest_has_a_reset_button(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(Problem, match="node1 has no QEMU monitor .*only qemu guests"):
+        qemu.power_cycle(tmp_path / "node1")
