@@ -15,6 +15,7 @@ import threading
 import time
 import typing as t
 
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets import native
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
 
 from . import codecs, evidence
@@ -23,12 +24,16 @@ from .channel import SEGMENT, Answer, Channel, ChannelError, Get, clock_offset
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Counter
+
     from .codecs import Buffer
 
 MAX_FILES = 100_000
 #: Logs, states and counters are small; whatever says otherwise is not one of them.
 MAX_SIDE_FILE = 64 << 20
 ATTEMPTS = 3
+#: From this size on a file takes longer to walk in Python than C takes to load.
+WORTH_C = 32 << 20
 _PATH = re.compile(
     r"vantages/(?P<vantage>[A-Za-z0-9._-]+)/(?P<group>raw|log|state|counters|clock)/[A-Za-z0-9_-][A-Za-z0-9._-]*"
 )
@@ -114,7 +119,8 @@ class Collector:
 
     def _copy(self, path: str, known: dict[str, t.Any]) -> Copy:
         window = (self._session["t0_ns"], self._session["t0_ns"] + round(self._session["duration_s"] * 1e9))
-        return Copy(self._run.path(path), known, Walker(*window) if "/raw/" in path else None)
+        walker = Walker(*window, count=counter_for(known["bytes"])) if "/raw/" in path else None
+        return Copy(self._run.path(path), known, walker)
 
     def _rest(self, channel: Channel, path: str, copy: Copy) -> None:
         known = self._files[path]
@@ -333,6 +339,16 @@ class Hasher:
         while (piece := self._queue.get()) is not None:
             self._sum.update(piece)
             self._queue.task_done()
+
+
+def counter_for(size: int) -> Counter | None:
+    """Return the loop in C where the file is large and there is a compiler, None for the one in Python."""
+    library = native.load().library if size >= WORTH_C else None
+    if library is None:
+        return None
+    from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile_hot import HotCounter
+
+    return HotCounter(library)
 
 
 def stored(file: Mapping[str, t.Any]) -> int:

@@ -628,4 +628,43 @@ void wf_decap(struct request *r)
         r->in_used += used;
     }
 }
+
+/* ---- pcapfile.py: counting records ----------------------------------------------------------------------------------- */
+
+/* Changed together with Tally in pcapfile_hot.py; wf_tally_size() tells whether they agree. */
+struct tally {
+    int64_t t0, t1, previous, first, last;
+    u64 used, packets, inside, captured, wire, disorder, too_long;
+    u32 big, scale;
+};
+
+u64 wf_tally_size(void) { return sizeof(struct tally); }
+
+void wf_count(const u8 *in, u64 size, struct tally *n)
+{
+    n->used = n->packets = n->inside = n->captured = n->wire = n->disorder = n->too_long = 0;
+    n->first = INT64_MAX;
+    n->last = INT64_MIN;
+    while (size - n->used >= 16) {
+        const u8 *p = in + n->used;
+        u32 length = get32(p + 8, n->big);
+        int64_t now = (int64_t)get32(p, n->big) * 1000000000 + (int64_t)get32(p + 4, n->big) * n->scale;
+
+        if (length > MAX_RECORD) {
+            n->too_long = length;
+            return;
+        }
+        if (size - n->used < 16 + (u64)length)
+            return;
+        n->used += 16 + (u64)length;
+        n->packets++;
+        n->captured += length;
+        n->wire += get32(p + 12, n->big);
+        n->inside += n->t0 <= now && now <= n->t1;
+        n->disorder += now < n->previous;
+        n->previous = now;
+        n->first = now < n->first ? now : n->first;
+        n->last = now > n->last ? now : n->last;
+    }
+}
 """

@@ -53,6 +53,37 @@ class Summary(t.NamedTuple):
     reason: str | None
 
 
+class Window(t.NamedTuple):
+    """Between which times, in ns since 1970, a packet counts as inside; both bounds belong to it."""
+
+    t0_ns: int
+    t1_ns: int
+
+
+class Counted(t.NamedTuple):
+    """What some bytes of a pcap file hold: *used* bytes are whole records, *problem* says why what follows cannot be one.
+
+    *first* and *last* are the earliest and the latest time, *previous* is that of the last packet; None without packets.
+    """
+
+    used: int
+    packets: int
+    in_window: int
+    captured: int
+    wire: int
+    out_of_order: int
+    first: int | None
+    last: int | None
+    previous: int
+    problem: str | None
+
+
+class Counter(t.Protocol):
+    """count_records, or what does the same faster."""
+
+    def __call__(self, view: memoryview, order: str, scale: int, window: Window, previous: int) -> Counted: ...
+
+
 class _Unreadable(Exception):
     """The bytes cannot be a capture; the message says where and why."""
 
@@ -68,10 +99,10 @@ class _Clock(t.NamedTuple):
 class Walker:
     """Feed it a file in pieces of any size, then ask for the summary. Without a window every packet counts as inside."""
 
-    def __init__(self, t0_ns: int | None = None, t1_ns: int | None = None) -> None:
-        self._t0 = t0_ns if t0_ns is not None else -(1 << 63)
-        self._t1 = t1_ns if t1_ns is not None else 1 << 63
-        self._pending = b""
+    def __init__(self, t0_ns: int | None = None, t1_ns: int | None = None, count: Counter | None = None) -> None:
+        self._window = Window(t0_ns if t0_ns is not None else -(1 << 63), t1_ns if t1_ns is not None else (1 << 63) - 1)
+        self._count_records = count or count_records
+        self._pending: bytes | bytearray = b""
         self._offset = 0
         self._step: t.Callable[[memoryview], int] = self._detect
         self._reason: str | None = None
@@ -100,7 +131,8 @@ class Walker:
 
     def _finish_pending(self, view: memoryview) -> memoryview:
         """Walk the record that began in earlier data, copying no more of *view* than it may take; return what is left."""
-        joined = self._pending + view[:_JOIN]
+        joined = bytearray(self._pending)
+        joined += view[:_JOIN]
         done = self._walk(memoryview(joined))
         if done < len(self._pending):
             self._pending = joined[done:]
@@ -163,37 +195,24 @@ class Walker:
         return 24
 
     def _pcap(self, view: memoryview) -> int:
-        """Count every whole record in *view*; a loop of its own, since this is what takes the time."""
-        unpack, size, scale = struct.Struct(self._order + "IIII").unpack_from, len(view), self._scale
-        t0, t1, previous, at = self._t0, self._t1, self._previous, 0
-        packets = inside = captured = wire = disorder = 0
-        first, last, problem = self._first, self._last, None
-        while at + 16 <= size:
-            seconds, fraction, length, original = unpack(view, at)
-            if length > MAX_RECORD:
-                problem = f"a record of {length} bytes"
-                break
-            if at + 16 + length > size:
-                break
-            now = seconds * _NS + fraction * scale
-            at += 16 + length
-            packets += 1
-            captured += length
-            wire += original
-            inside += t0 <= now <= t1
-            disorder += now < previous
-            previous = now
-            first = now if first is None or now < first else first
-            last = now if last is None or now > last else last
-        self._packets += packets
-        self._inside += inside
-        self._captured += captured
-        self._wire += wire
-        self._disorder += disorder
-        self._first, self._last, self._previous = first, last, previous
-        if problem and not at:
-            raise _Unreadable(problem)
-        return at
+        """Use up every whole record in *view*."""
+        found = self._count_records(view, self._order, self._scale, self._window, self._previous)
+        if found.problem and not found.used:
+            raise _Unreadable(found.problem)
+        self._packets += found.packets
+        self._inside += found.in_window
+        self._captured += found.captured
+        self._wire += found.wire
+        self._disorder += found.out_of_order
+        self._previous = found.previous
+        for edge in (found.first, found.last):
+            self._note_time(edge)
+        return found.used
+
+    def _note_time(self, now: int | None) -> None:
+        if now is not None:
+            self._first = now if self._first is None else min(self._first, now)
+            self._last = now if self._last is None else max(self._last, now)
 
     def _erf(self, view: memoryview) -> int:
         """Use up one record; 0 when it is not all there yet."""
@@ -273,11 +292,38 @@ class Walker:
         self._packets += 1
         self._captured += length
         self._wire += original
-        self._inside += self._t0 <= now <= self._t1
+        self._inside += self._window.t0_ns <= now <= self._window.t1_ns
         self._disorder += now < self._previous
         self._previous = now
-        self._first = now if self._first is None else min(self._first, now)
-        self._last = now if self._last is None else max(self._last, now)
+        self._note_time(now)
+
+
+def count_records(view: memoryview, order: str, scale: int, window: Window, previous: int) -> Counted:
+    """Count the whole records of a pcap file in *view*; a fraction of a second is in *scale* ns. Pure.
+
+    A loop without calls, since it runs once for each packet; wf_count() in hot.py does the same.
+    """
+    unpack, size, (t0, t1) = struct.Struct(order + "IIII").unpack_from, len(view), window
+    at = packets = inside = captured = wire = disorder = 0
+    first = last = problem = None
+    while at + 16 <= size:
+        seconds, fraction, length, original = unpack(view, at)
+        if length > MAX_RECORD:
+            problem = f"a record of {length} bytes"
+            break
+        if at + 16 + length > size:
+            break
+        now = seconds * _NS + fraction * scale
+        at += 16 + length
+        packets += 1
+        captured += length
+        wire += original
+        inside += t0 <= now <= t1
+        disorder += now < previous
+        previous = now
+        first = now if first is None or now < first else first
+        last = now if last is None or now > last else last
+    return Counted(at, packets, inside, captured, wire, disorder, first, last, previous, problem)
 
 
 def _options(view: memoryview, order: str) -> t.Iterator[tuple[int, bytes]]:

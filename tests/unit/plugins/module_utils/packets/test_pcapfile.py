@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import pathlib
 import shutil
 import struct
 import subprocess
 
 import pytest
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets import native
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile_hot import HotCounter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+LIBRARY = native.load(str(pathlib.Path(__file__).resolve().parents[5] / ".cache" / "native")).library
 NS = 1_000_000_000
 FRAME = bytes(range(60))
 
@@ -51,9 +55,16 @@ def erf(times_ns, extensions=0):
 
 
 def walk(data, t0=None, t1=None, step=None):
-    walker = Walker(t0, t1)
+    """Walk with the loop in Python and, where there is a compiler, with the one in C: they must agree."""
+    found = _walk(data, Walker(t0, t1), step)
+    if LIBRARY is not None:
+        assert _walk(data, Walker(t0, t1, HotCounter(LIBRARY)), step) == found
+    return found
+
+
+def _walk(data, walker, step):
     for at in range(0, len(data), step or max(1, len(data))):
-        walker.feed(data[at : at + (step or len(data))])
+        walker.feed(bytearray(data[at : at + (step or len(data))]))
     return walker.summary()
 
 
@@ -147,3 +158,11 @@ def test_erf_against_wireshark(tmp_path):
     (tmp_path / "in.erf").write_bytes(erf([SINCE + n * 1000 for n in range(50)], 2))
     said = subprocess.run(["capinfos", "-TMrtcd", tmp_path / "in.erf"], capture_output=True, text=True, check=True).stdout
     assert said.split("\t")[1:3] == ["erf", "50"] and int(said.split("\t")[-1]) == 50 * 100
+
+
+@pytest.mark.skipif(LIBRARY is None, reason="there is no C compiler")
+def test_c_gives_what_python_gives_for_memory_that_must_not_be_written():
+    data = pcap(TIMES)
+    walker = Walker(count=HotCounter(LIBRARY))
+    walker.feed(bytes(data))
+    assert walker.summary() == walk(data)
