@@ -21,7 +21,6 @@ if t.TYPE_CHECKING:
 
 ENGINE_NAMES = ("auto", *(engine.name for engine in ENGINES))
 SNAPLEN = 256
-BUFFER_MIB = 64
 DEFAULTS: dict[str, t.Any] = {
     "campaign_start": "+90s",
     "campaign_lead": "2s",
@@ -169,7 +168,7 @@ def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Cont
             "engine_reason": None,
             "filter": context.expand_filter(words),
             "snaplen": written.get("snaplen", SNAPLEN),
-            "buffer_mib": written.get("buffer_mib", BUFFER_MIB),
+            "buffer_mib": written.get("buffer_mib"),
             "ring": _ring(written.get("ring"), where),
             "split": _split(written.get("split"), where),
             "limits": _vantage_limits(written.get("limits", {}), where),

@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.engines.tcpdump import Tcpdump
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.preflight import with_buffers
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import Limits, Vantage
 
 from .measure import Failed, Table, median
@@ -91,7 +92,8 @@ def _tools(enter: list[str]) -> list[tuple[str, list[str]]]:
 
 def _engine(snaplen: int) -> list[str]:
     limits = Limits(None, None, None, None)
-    vantage = Vantage("here", DEVICES[1], DEVICES[1], "tcpdump", "", "", snaplen, 64, None, None, limits, {})
+    buffer_mib = with_buffers([{"snaplen": snaplen}], None)[0]["buffer_mib"]
+    vantage = Vantage("here", DEVICES[1], DEVICES[1], "tcpdump", "", "", snaplen, buffer_mib, None, None, limits, {})
     return Tcpdump().argv(vantage, "FILE")[:-1]
 
 

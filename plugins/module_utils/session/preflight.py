@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import typing as t
 
@@ -28,6 +29,11 @@ if t.TYPE_CHECKING:
     from ..host import Host
     from .spec import Session, Vantage
 
+#: Kernel buffers in MiB, for packets cut to a few headers and for whole ones, which a disk may hold up for longer.
+CUT_BUFFER_MIB, WHOLE_BUFFER_MIB, CUT = 64, 256, 1024
+#: The buffers of a host together take at most this part of its available memory, in which the host has its own work to do.
+BUFFER_SHARE = 8
+
 
 class Checked(t.NamedTuple):
     """What was found; *session* is resolved, or None where a problem prevents that."""
@@ -47,6 +53,7 @@ def check(host: Host, root: str, data: dict[str, t.Any]) -> Checked:
     if os.geteuid() != 0:
         found.append("capturing needs root on the host: use become")
     resolved, more, warnings = resolve(data, gather(host), lambda device: probe(host, device))
+    resolved["vantages"] = with_buffers(resolved["vantages"], available_memory(host.read("/proc/meminfo") or ""))
     broken = problems(resolved, resolved=True) if resolved["vantages"] else []
     found += more + broken
     late = (time.time_ns() - data["t0_ns"]) / 1e9
@@ -107,6 +114,25 @@ def _resolved(data: dict[str, t.Any], vantage: dict[str, t.Any], choice: Choice,
         runtime = os.path.basename(facts.tools.container_runtime or "docker")
         filled["container"] = {"runtime": runtime, "image": "mellanox/tcpdump-rdma"}
     return {**vantage, "vantage_id": name, **filled}
+
+
+def with_buffers(vantages: list[dict[str, t.Any]], available: int | None) -> list[dict[str, t.Any]]:
+    """Return *vantages* with a kernel buffer each where none was asked for; *available* is memory in bytes. Pure.
+
+    What bursts take was measured (docs/bench.md, "What capturing loses"); all of them together get a part of the memory.
+    """
+    room = available // BUFFER_SHARE // (1 << 20) // len(vantages) if available and vantages else WHOLE_BUFFER_MIB
+    return [{**vantage, "buffer_mib": vantage.get("buffer_mib") or max(4, min(_buffer_for(vantage), room))} for vantage in vantages]
+
+
+def _buffer_for(vantage: dict[str, t.Any]) -> int:
+    return CUT_BUFFER_MIB if 0 < vantage.get("snaplen", 256) <= CUT else WHOLE_BUFFER_MIB
+
+
+def available_memory(meminfo: str) -> int | None:
+    """Return the bytes that /proc/meminfo says can be had without swapping, None where it does not. Pure."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
 
 
 def resolve_settings(pairs: list[t.Any], choices: dict[str, list[Choice]], facts: Facts) -> list[list[t.Any]]:

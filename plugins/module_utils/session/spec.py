@@ -152,7 +152,7 @@ def vantage_problems(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]
         yield f"{label}: engine and capture_on are not resolved: run capture_info with this session first"
     if not _whole(data.get("snaplen", 256), 0, MAX_SNAPLEN):
         yield f"{label}: snaplen must be between 0 (everything) and {MAX_SNAPLEN}"
-    if not _whole(data.get("buffer_mib", 64), 1, 4096):
+    if not _whole(data.get("buffer_mib") or 64, 1, 4096):
         yield f"{label}: buffer_mib must be between 1 and 4096"
     yield from _problems_of_filter(label, data.get("filter", ""))
     yield from _problems_of_files(label, data.get("ring"), data.get("split"))
@@ -201,7 +201,7 @@ def _vantage(data: Mapping[str, t.Any]) -> Vantage:
         engine_reason=str(data.get("engine_reason") or ""),
         filter=(data.get("filter") or "").strip(),
         snaplen=data.get("snaplen", 256),
-        buffer_mib=data.get("buffer_mib", 64),
+        buffer_mib=data.get("buffer_mib") or 64,
         ring=Ring(ring["files"], ring["file_bytes"]) if ring else None,
         split=Split(split.get("bytes"), split.get("seconds")) if split else None,
         limits=_limits(data.get("limits")),

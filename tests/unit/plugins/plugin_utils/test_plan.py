@@ -46,7 +46,7 @@ def test_a_session_has_what_the_design_promises():
             "engine_reason": None,
             "filter": "<>",
             "snaplen": 256,
-            "buffer_mib": 64,
+            "buffer_mib": None,
             "ring": None,
             "split": None,
             "limits": {"bytes": None, "packets": None},
