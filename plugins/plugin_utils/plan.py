@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.engines.registry import ENGINES
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import problems as session_problems
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import vantage_id
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.dpvs_instance import IPC_FILE
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_wish import desired_settings
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Change, Key, Refused
 
@@ -19,6 +20,7 @@ from . import schema, units
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+DPVS_ENGINES = tuple(engine.name for engine in ENGINES if engine.on_dpvs)
 ENGINE_NAMES = ("auto", *(engine.name for engine in ENGINES))
 SNAPLEN = 256
 DEFAULTS: dict[str, t.Any] = {
@@ -128,7 +130,7 @@ def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: C
             session["vantages"] += _vantages(host, written, where, context)
     for host, session in sessions.items():
         _refuse_twins(session)
-        devices = [vantage["device"] for vantage in session["vantages"]]
+        devices = [vantage["device"] for vantage in session["vantages"] if vantage["engine"] not in DPVS_ENGINES]
         session["settings"] = settings(campaign["campaign_settings"], devices)
         for problem in session_problems(session, resolved=False):
             raise units.Unusable(f"{host}: {problem}.")
@@ -138,7 +140,7 @@ def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: C
 def _refuse_twins(session: Mapping[str, t.Any]) -> None:
     seen: dict[str, str] = {}
     for vantage in session["vantages"]:
-        device, other = vantage["device"], seen.get(vantage["vantage_id"])
+        device, other = _label(vantage["device"], vantage.get("dpvs")), seen.get(vantage["vantage_id"])
         if other == device:
             raise units.Unusable(f"{session['host']} would capture {device} twice; leave one vantage.")
         if other:
@@ -150,9 +152,12 @@ def _refuse_twins(session: Mapping[str, t.Any]) -> None:
 
 
 def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Context) -> list[dict[str, t.Any]]:
-    engine = written.get("engine", "auto")
+    dpvs = written.get("dpvs")
+    engine = written.get("engine", "auto" if dpvs is None else DPVS_ENGINES[0])
     if engine not in ENGINE_NAMES:
         raise units.Unusable(f"{where}.engine is {engine!r}; it must be one of {', '.join(ENGINE_NAMES)}.")
+    if dpvs is not None and engine not in DPVS_ENGINES:
+        raise units.Unusable(f"{where}.dpvs is for the engines {', '.join(DPVS_ENGINES)}; leave it out, or name one of these.")
     words = written.get("filter", "").strip()
     if words.startswith("-"):
         raise units.Unusable(
@@ -161,7 +166,7 @@ def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Cont
     devices = [written["device"]] if isinstance(written["device"], str) else list(written["device"])
     return [
         {
-            "vantage_id": vantage_id(host, device),
+            "vantage_id": vantage_id(host, _label(device, dpvs)),
             "device": device,
             "capture_on": None,
             "engine": engine,
@@ -172,9 +177,16 @@ def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Cont
             "ring": _ring(written.get("ring"), where),
             "split": _split(written.get("split"), where),
             "limits": _vantage_limits(written.get("limits", {}), where),
+            **({"dpvs": dict(dpvs or {})} if engine in DPVS_ENGINES else {}),
         }
         for device in (_device(device, where) for device in devices)
     ]
+
+
+def _label(device: str, dpvs: Mapping[str, t.Any] | None) -> str:
+    """Return what tells a device from others of its name: each DPVS instance of a host has a dpdk0."""
+    ipc_file = (dpvs or {}).get("ipc_file") or IPC_FILE
+    return device if ipc_file == IPC_FILE else f"{device}@{ipc_file.strip('/').removesuffix('.ipc')}"
 
 
 def _device(device: str, where: str) -> str:

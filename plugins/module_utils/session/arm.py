@@ -165,7 +165,7 @@ class Sessions:
             for program in engine.programs:
                 if self.host.which(program) is None:
                     raise Refused(f"{program} is not installed on this host: install it, or name another engine")
-            if device_index(vantage.capture_on, engine.on_rdma) is None:
+            if device_index(vantage) is None:
                 raise Refused(f"there is no device {vantage.capture_on} on this host")
         free, size = free_space(existing(self.root))
         if free <= floor_bytes(session.limits, size):

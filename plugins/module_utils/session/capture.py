@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import re
 import signal
@@ -15,8 +16,10 @@ import time
 import typing as t
 
 from ..host import SEARCH_PATH
+from ..settings.dpvs_link import netns_path
 from .engines.registry import engine_named
 from .limits import Progress
+from .netns import Interfaces
 
 if t.TYPE_CHECKING:
     from .engines.base import Stats
@@ -46,7 +49,7 @@ class Capture:
         self.stopped_ns: int | None = None
         self.stop_reason: str | None = None
         self.error: str | None = None
-        self.ifindex = device_index(vantage.capture_on, self.engine.on_rdma)
+        self.ifindex = device_index(vantage)
         self._stopping_since: float | None = None
         self._signals_sent = 0
 
@@ -142,7 +145,8 @@ class Capture:
             self._end("device_gone", f"{self.vantage.capture_on} disappeared")
         else:
             words = self.text(tail=True).strip().splitlines()
-            said = next((line for line in words if line.startswith(f"{self.argv[0]}:") and "listening" not in line), "")
+            names = tuple(f"{name}:" for name in (self.argv[0], *self.engine.programs))
+            said = next((line for line in words if line.startswith(names) and "listening" not in line), "")
             self._end("engine_exit", f"{self.engine.name} ended by itself: {said or self._how()}")
 
     def _how(self) -> str:
@@ -150,7 +154,7 @@ class Capture:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _device_is_there(self) -> bool:
-        return device_index(self.vantage.capture_on, self.engine.on_rdma) == self.ifindex
+        return device_index(self.vantage) == self.ifindex
 
     def _insist(self, waited: float) -> None:
         steps = [step for step in _ESCALATION if step[1] != signal.SIGKILL or self.engine.killable]
@@ -183,17 +187,33 @@ class Capture:
         return final
 
 
-def device_index(name: str, on_rdma: bool) -> int | None:
+def device_index(vantage: Vantage) -> int | None:
     """Return what changes when the device is replaced by another of its name: its index; None where it is absent.
 
     "any" is every interface and has the index 0.
     """
-    if on_rdma:
+    name, engine = vantage.capture_on, engine_named(vantage.engine)
+    if engine.on_dpvs:
+        return _index_in(netns_path(vantage.dpvs["netns"]) if vantage.dpvs["netns"] else "", name)
+    if engine.on_rdma:
         return 0 if os.path.isdir("/sys/class/infiniband/" + name.partition(":")[0]) else None
     if name == "any":
         return 0
     try:
         return socket.if_nametoindex(name)
+    except OSError:
+        return None
+
+
+@functools.cache
+def _interfaces(path: str) -> Interfaces:
+    return Interfaces(path)
+
+
+def _index_in(path: str, name: str) -> int | None:
+    """Return the index of *name* in the namespace at *path*, which is gone with its last process."""
+    try:
+        return _interfaces(path).index(name)
     except OSError:
         return None
 
@@ -221,7 +241,8 @@ def parse_start_time(text: str) -> int | None:
 
 def _has_packet_socket(pid: int, ifindex: int | None) -> bool:
     try:
-        with open("/proc/net/packet", encoding="ascii") as handle:
+        # The engine's own, since it may be in another network namespace.
+        with open(f"/proc/{pid}/net/packet", encoding="ascii") as handle:
             sockets = packet_sockets(handle.read())
         names = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
     except OSError:

@@ -19,7 +19,8 @@ from . import expiry
 from .arm import existing, state_of
 from .choose import AUTO_RDMA, Choice, choose, expand
 from .clock import read_clock
-from .engines.registry import engine_named
+from .dpvs import choose_dpvs
+from .engines.registry import ENGINES, engine_named
 from .folder import Folder, free_space
 from .limits import budget, floor_bytes
 from .rdma import Facts, gather, probe
@@ -33,6 +34,8 @@ if t.TYPE_CHECKING:
 CUT_BUFFER_MIB, WHOLE_BUFFER_MIB, CUT = 64, 256, 1024
 #: The buffers of a host together take at most this part of its available memory, in which the host has its own work to do.
 BUFFER_SHARE = 8
+
+DPVS_ENGINES = tuple(engine.name for engine in ENGINES if engine.on_dpvs)
 
 
 class Checked(t.NamedTuple):
@@ -52,7 +55,7 @@ def check(host: Host, root: str, data: dict[str, t.Any]) -> Checked:
         return Checked(None, _sentences(found), [], None, None)
     if os.geteuid() != 0:
         found.append("capturing needs root on the host: use become")
-    resolved, more, warnings = resolve(data, gather(host), lambda device: probe(host, device))
+    resolved, more, warnings = resolve(data, gather(host), lambda device: probe(host, device), lambda vantage: choose_dpvs(host, vantage))
     resolved["vantages"] = with_buffers(resolved["vantages"], available_memory(host.read("/proc/meminfo") or ""))
     broken = problems(resolved, resolved=True) if resolved["vantages"] else []
     found += more + broken
@@ -70,13 +73,18 @@ def check(host: Host, root: str, data: dict[str, t.Any]) -> Checked:
     return Checked(None if more else resolved, _sentences(found + disk + refused), _sentences(warnings), foreseen, predicted)
 
 
-def resolve(data: dict[str, t.Any], facts: Facts, prober: t.Any) -> tuple[dict[str, t.Any], list[str], list[str]]:
-    """Return (the session with engine and device filled in, problems, warnings). Pure but for *prober*."""
+def resolve(data: dict[str, t.Any], facts: Facts, prober: t.Any, dpvs: t.Any = None) -> tuple[dict[str, t.Any], list[str], list[str]]:
+    """Return (the session with engine and device filled in, problems, warnings). Pure but for *prober* and *dpvs*."""
     vantages: list[dict[str, t.Any]] = []
     choices: dict[str, list[Choice]] = {}
     found: list[str] = []
     for vantage in data["vantages"]:
         try:
+            if vantage.get("engine") in DPVS_ENGINES:
+                choice, instance = dpvs(vantage)
+                choices[str(vantage.get("vantage_id"))] = [choice]
+                vantages.append(_resolved(data, {**vantage, "dpvs": instance}, choice, facts))
+                continue
             mine = [pick(facts, device, vantage.get("engine") or "auto", prober) for device in expand(facts, vantage["device"])]
         except Refused as refused:
             found.append(str(refused))
@@ -162,7 +170,7 @@ def vantage_problems(host: Host, vantage: Vantage) -> list[str]:
     if missing:
         return missing
     found = engine.problems(vantage)
-    if not engine.on_rdma and (host.read(f"/sys/class/net/{vantage.capture_on}/operstate") or "").strip() in ("down", "lowerlayerdown"):
+    if not (engine.on_rdma or engine.on_dpvs) and (host.read(f"/sys/class/net/{vantage.capture_on}/operstate") or "").strip() in ("down", "lowerlayerdown"):
         found.append(f"{vantage.capture_on} is down and would see nothing: set it up, or leave it out")
     wrong = filter_problem(host, vantage)
     return [*found, wrong] if wrong else found
@@ -175,7 +183,7 @@ def filter_problem(host: Host, vantage: Vantage) -> str | None:
         return None
     if host.which("tcpdump") is None:
         return f"tcpdump, which compiles the filter of {vantage.vantage_id} for a check, is not installed: install it"
-    where = ["-y", "EN10MB"] if engine.on_rdma else ["-p", "-i", vantage.capture_on]
+    where = ["-y", "EN10MB"] if engine.on_rdma or engine.on_dpvs else ["-p", "-i", vantage.capture_on]
     done = host.run(["tcpdump", *where, "-d", "--", vantage.filter])
     return None if done.rc == 0 else f"the filter {vantage.filter!r} of {vantage.vantage_id} does not compile: {done.message}"
 

@@ -54,6 +54,7 @@ class Vantage(t.NamedTuple):
     split: Split | None
     limits: Limits
     container: Mapping[str, str]
+    dpvs: Mapping[str, t.Any] = {}
 
 
 class Session(t.NamedTuple):
@@ -154,9 +155,22 @@ def vantage_problems(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]
         yield f"{label}: snaplen must be between 0 (everything) and {MAX_SNAPLEN}"
     if not _whole(data.get("buffer_mib") or 64, 1, 4096):
         yield f"{label}: buffer_mib must be between 1 and 4096"
+    yield from _problems_of_dpvs(label, data.get("dpvs") or {})
     yield from _problems_of_filter(label, data.get("filter", ""))
     yield from _problems_of_files(label, data.get("ring"), data.get("split"))
     yield from _problems_of_limits(label, data.get("limits"))
+
+
+def _problems_of_dpvs(label: str, dpvs: t.Any) -> Iterator[str]:
+    if not isinstance(dpvs, dict):
+        yield f"{label}: dpvs must be a mapping"
+        return
+    for name in ("ipc_file", "netns", "kni"):
+        value = dpvs.get(name)
+        if value is not None and not (isinstance(value, str) and len(value) < 256 and value.isprintable() and ".." not in value):
+            yield f"{label}: dpvs.{name} must be a text without control characters"
+    if dpvs.get("ipc_file") and not str(dpvs["ipc_file"]).startswith("/"):
+        yield f"{label}: dpvs.ipc_file must be an absolute path"
 
 
 def _problems_of_filter(label: str, text: t.Any) -> Iterator[str]:
@@ -206,6 +220,7 @@ def _vantage(data: Mapping[str, t.Any]) -> Vantage:
         split=Split(split.get("bytes"), split.get("seconds")) if split else None,
         limits=_limits(data.get("limits")),
         container=data.get("container") or {},
+        dpvs=data.get("dpvs") or {},
     )
 
 

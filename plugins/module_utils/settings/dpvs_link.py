@@ -79,6 +79,9 @@ class DpvsLink(Kind):
             resolved[name] = on
         return resolved
 
+    def compatible(self, leased: Value, wanted: Value) -> bool:
+        return bool(leased == (wanted.get("on") if isinstance(wanted, dict) else wanted))
+
     def argvs(self, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> list[list[str]]:
         return [dpip_argv(scope, "set", name.rpartition("/")[0], FLAG, "on" if on else "off") for name, on in wanted.items()]
 

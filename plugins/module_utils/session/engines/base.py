@@ -35,6 +35,8 @@ class Engine:
     suffix: t.ClassVar[str] = "pcap"
     #: Whether the device is an RDMA device, not a network interface.
     on_rdma: t.ClassVar[bool] = False
+    #: Whether the device is a port of a DPVS instance, which the vantage's `dpvs` describes.
+    on_dpvs: t.ClassVar[bool] = False
     filters: t.ClassVar[bool] = True
     #: Whether SIGKILL leaves nothing behind in the device.
     killable: t.ClassVar[bool] = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...settings.model import Refused
+from .dpvs_kni import DpvsKni
 from .dumpcap import Dumpcap
 from .ibdump import Ibdump
 from .tcpdump import Tcpdump, TcpdumpRdma
@@ -16,7 +17,7 @@ from .tcpdump_container import TcpdumpContainer
 if t.TYPE_CHECKING:
     from .base import Engine
 
-ENGINES: t.Final = (Tcpdump, TcpdumpRdma, Dumpcap, Ibdump, TcpdumpContainer)
+ENGINES: t.Final = (Tcpdump, TcpdumpRdma, Dumpcap, Ibdump, TcpdumpContainer, DpvsKni)
 
 
 def engine_named(name: str) -> Engine:

@@ -70,9 +70,24 @@ def test_settings_of_a_device_are_asked_of_every_device():
     ]
 
 
+def test_a_dpvs_port_is_told_from_that_of_another_instance_and_has_no_ethtool_settings():
+    ports = [{"hosts": "rdma", "device": "dpdk0", "dpvs": dpvs} for dpvs in ({}, {"ipc_file": "/var/run/lb2.ipc"})]
+    written = {"ethtool": {"features": {"gro": False}}}
+    session = plan.make("x", campaign(campaign_vantages=ports, campaign_settings=written), CONTEXT)["sessions"]["node1"]
+    assert [vantage["vantage_id"] for vantage in session["vantages"]] == ["node1__dpdk0", "node1__dpdk0_var_run_lb2"]
+    assert [(vantage["engine"], vantage["device"]) for vantage in session["vantages"]] == [("dpvs_kni", "dpdk0")] * 2
+    assert session["vantages"][1]["dpvs"] == {"ipc_file": "/var/run/lb2.ipc"}
+    assert session["settings"] == []
+
+
 @pytest.mark.parametrize(
     "changes, sentence",
     [
+        (
+            {"campaign_vantages": [{**VANTAGE, "engine": "dumpcap", "dpvs": {}}]},
+            r"campaign_vantages\[1\].dpvs is for the engines dpvs_kni",
+        ),
+        ({"campaign_vantages": [{**VANTAGE, "dpvs": {"ipc": "/x"}}]}, "ipc"),
         ({"campaign_duration": 0}, "campaign_duration is 0"),
         ({"campaign_start": "2020-01-01T00:00:00Z"}, "campaign_start is 2020-01-01T00:00:00Z, which is past"),
         ({"campaign_start": "+1s"}, "less than the lead of 2 s away"),

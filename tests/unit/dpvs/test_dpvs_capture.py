@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A capture session on doubles of DPVS, from the look at the host to the files, with real tcpdump."""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+
+import pytest
+
+from tests.dpvs.place import Instance, run
+from tests.unit.dpvs.frames import ICMP, TCP, UDP, send
+
+if t.TYPE_CHECKING:
+    from tests.unit.dpvs.conftest import Box, Make
+
+pytestmark = pytest.mark.real
+
+CAMPAIGN = "20261123T101500Z-lb-3fa9c1"
+FOLDER = f"/var/lib/wirefleet/{CAMPAIGN}"
+
+
+def session(*vantages: dict[str, t.Any], seconds: float = 3.0) -> dict[str, t.Any]:
+    """Return an unresolved session whose window is far enough away for capture_info."""
+    start = time.time_ns() + 60 * 10**9
+    common = {"schema": 1, "campaign": CAMPAIGN, "name": "lb", "host": "lb1", "t0_ns": start, "duration_s": seconds, "lead_s": 1.0}
+    return {**common, "limits": {"bytes": 50_000_000}, "settings": [], "vantages": list(vantages)}
+
+
+def vantage(dpvs: Instance, name: str = "lb1__dpdk0", /, **more: t.Any) -> dict[str, t.Any]:
+    instance = {"ipc_file": str(dpvs.ipc)}
+    return {"vantage_id": name, "device": "dpdk0", "engine": "dpvs_kni", "snaplen": 0, "dpvs": instance, **more}
+
+
+def start(box: Box, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Resolve and start a session; return it as the host resolved it."""
+    look = box.module("capture_info", session=wanted)
+    assert look.get("problems") == [], look
+    done = box.module("capture_session", state="started", session=look["session"])
+    assert done.get("changed") is True, done
+    return t.cast("dict[str, t.Any]", look["session"])
+
+
+def await_window(box: Box) -> None:
+    until = time.monotonic() + 15
+    while json.loads(box.run("cat", f"{FOLDER}/heartbeat.json") or "{}").get("state") != "capturing":
+        assert time.monotonic() < until, box.run("sh", "-c", f"cat {FOLDER}/result.json {FOLDER}/supervisor.log")
+        time.sleep(0.05)
+
+
+def result(box: Box) -> dict[str, t.Any]:
+    until = time.monotonic() + 25
+    while not box.run("cat", f"{FOLDER}/result.json"):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return t.cast("dict[str, t.Any]", json.loads(box.run("cat", f"{FOLDER}/result.json")))
+
+
+def frames_in(box: Box, name: str = "lb1__dpdk0") -> bytes:
+    return bytes.fromhex("".join(box.run("od", "-An", "-v", "-tx1", f"{FOLDER}/vantages/{name}/raw/0001.pcap").split()))
+
+
+def test_two_instances_are_captured_and_left_as_they_were(make: Make, box: Box) -> None:
+    one, other = make("a").start(), make("b").start()
+    resolved = start(box, session(vantage(one), vantage(other, "lb1__dpdk0_b", filter="udp")))
+    assert "does not tell the directions apart" in resolved["vantages"][0]["engine_reason"]
+    assert [entry["dpvs"]["netns"] for entry in resolved["vantages"]] == [one.netns, other.netns]
+    await_window(box)
+    send(one.netns, "w0", [UDP])
+    send(one.netns, "w1", [TCP])
+    send(other.netns, "w0", [UDP, ICMP])
+    found = result(box)
+    assert (found["state"], found["error"]) == ("done", None), found
+    assert [row["outcome"] for row in found["settings"]["restored"]] == ["restored"] * 4
+    assert (frames_in(box).count(UDP), frames_in(box).count(TCP)) == (1, 1)
+    assert (frames_in(box, "lb1__dpdk0_b").count(UDP), frames_in(box, "lb1__dpdk0_b").count(ICMP)) == (1, 0)
+    for dpvs in (one, other):
+        assert "ward2kni" not in dpvs.dpip("link", "show").stdout
+        assert ",UP" not in run("ip", "-o", "link", "show", "dpdk0.kni", netns=dpvs.netns).stdout
+    assert found["vantages"][0]["late"] is False
+    assert found["vantages"][0]["stats"]["trustworthy"] is True
+
+
+def test_a_dpvs_that_dies_takes_its_device_along(make: Make, box: Box) -> None:
+    dpvs = make().start()
+    start(box, session(vantage(dpvs), seconds=20))
+    await_window(box)
+    dpvs.kill()
+    found = result(box)
+    assert found["vantages"][0]["stop_reason"] == "device_gone"
+    assert {row["outcome"] for row in found["settings"]["restored"]} == {"gone"}
+
+
+def test_a_look_says_what_would_happen_and_what_it_costs(make: Make, box: Box) -> None:
+    dpvs = make().start()
+    look = box.module("capture_info", session=session(vantage(dpvs)))
+    assert look["preview"]["commands"][-1] == f"env DPVS_IPC_FILE={dpvs.ipc} dpip link set dpdk0 forward2kni on"
+    assert any("which costs it throughput: keep the window short" in warning for warning in look["warnings_found"])
+    assert "ward2kni" not in dpvs.dpip("link", "show").stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"device": "dpdk9"}, "DPVS has no port 'dpdk9'"),
+        ({"dpvs": {"ipc_file": "/var/run/none.ipc"}}, "no DPVS runs with this IPC file"),
+        ({"dpvs": {"ipc_file": "none.ipc"}}, "dpvs.ipc_file must be an absolute path"),
+        ({"filter": "tcp prot 80"}, "does not compile"),
+    ],
+)
+def test_what_cannot_be_is_found_in_the_look(make: Make, box: Box, more: dict[str, t.Any], sentence: str) -> None:
+    dpvs = make().start()
+    look = box.module("capture_info", session=session(vantage(dpvs, **more)))
+    assert any(sentence in problem for problem in look["problems"]), look["problems"]
+    assert "ward2kni" not in dpvs.dpip("link", "show").stdout
