@@ -14,26 +14,25 @@ import typing as t
 
 from .layers import LINK_TYPES
 from .mirrors import COLUMNS, MAX_DEPTH, Found, Streams, find, report, row
-from .pcapfile import BYTE_ORDER, MAX_RECORD, PCAP_MAGIC, SECTION
+from .passage import BAD_BLOCK, BAD_LENGTHS, INTERFACE, OLD_PACKET, PACKET, SIMPLE_PACKET, Passage
+from .pcapfile import MAX_RECORD
 from .streams import Damaged
 
 if t.TYPE_CHECKING:
     from .mirrors import Stream, StreamId
     from .streams import Sink, Source
 
-BUFFER = 1 << 20
 PCAP, PCAPNG = "pcap", "pcapng"
 ETHERNET = 1
 MAX_INTERFACES = 4096
-_INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 1, 2, 3, 6
 _FCS_LENGTH, _PACKET_HASH = 13, 3
 
 #: Why a kernel came back: the next packet is not all there, it has more to do, or a block is no packet. What is above is damage.
 MORE, FLUSH, BLOCK = range(3)
 DAMAGE = {
     3: f"a record of more than {MAX_RECORD} bytes",
-    4: "a block of a length that cannot be",
-    5: "a block whose two lengths differ",
+    4: BAD_BLOCK,
+    5: BAD_LENGTHS,
     6: "a packet that does not fit its block",
     7: "a packet of an interface of which nothing was said",
 }
@@ -145,7 +144,7 @@ class PythonKernel:
         begin, size, at = struct.Struct(self._order + "II"), len(view), 0
         while at + 12 <= size:
             kind, total = begin.unpack_from(view, at)
-            if kind not in (_OLD_PACKET, _SIMPLE_PACKET, _PACKET):
+            if kind not in (OLD_PACKET, SIMPLE_PACKET, PACKET):
                 return at, BLOCK
             if total < 12 or total % 4 or total > MAX_RECORD:
                 return at, 4
@@ -161,14 +160,14 @@ class PythonKernel:
         """Handle one block with a packet; return what is wrong with it, or 0."""
         if struct.unpack_from(self._order + "I", block, len(block) - 4)[0] != len(block):
             return 5
-        if kind == _SIMPLE_PACKET:  # its lengths hang on the interface's snaplen, so that nothing shorter can be put in its place
+        if kind == SIMPLE_PACKET:  # its lengths hang on the interface's snaplen, so that nothing shorter can be put in its place
             self._packets += 1
             self._counts["unknown"] += 1
             self._keep(block)
             return 0
         if len(block) < 32:
             return 6
-        number = struct.unpack_from(self._order + ("I" if kind == _PACKET else "H"), block, 8)[0]
+        number = struct.unpack_from(self._order + ("I" if kind == PACKET else "H"), block, 8)[0]
         captured, wire = struct.unpack_from(self._order + "II", block, 20)
         if number >= len(self._links):
             return 7
@@ -226,73 +225,32 @@ def without_option(view: memoryview, order: str, unwanted: int) -> bytes:
     return b"".join(kept)
 
 
-class Decap:
+class Decap(Passage):
     """One file on its way from *source* to the frames, the packets that mirror nothing, and the side table."""
 
     def __init__(self, source: Source, out: Sink, rest: Sink | None, side: Sink | None, kernel: Kernel) -> None:
-        self._source, self._out, self._rest, self._side, self._kernel = source, out, rest, side, kernel
-        self._step: t.Callable[[memoryview], int] = self._detect
-        self._order = "<"
+        super().__init__(source)
+        self._out, self._rest, self._side, self._kernel = out, rest, side, kernel
         self._interfaces = 0
-        self._offset = 0
-        self.damage: str | None = None
 
     def run(self) -> None:
-        """Go through the file to its end or to where it is damaged, which `damage` then describes."""
         if self._side:
             self._side.write((",".join(COLUMNS) + "\n").encode())
-        buffer, have = bytearray(BUFFER), 0
-        try:
-            while size := self._source.read_into(memoryview(buffer)[have:]):
-                have += size
-                used = self._walk(memoryview(buffer)[:have])
-                buffer[: have - used] = buffer[used:have]
-                have -= used
-                if have == len(buffer):
-                    buffer = buffer + bytes(len(buffer))  # a new one: views of the old may still be held
-            if have or not self._offset:
-                raise Damaged(f"the file ends within a record, {have} bytes after its beginning" if have else "there is not one byte")
-        except Damaged as damage:
-            self.damage = f"at byte {self._offset}: {damage}"
+        super().run()
 
-    def _walk(self, view: memoryview) -> int:
-        """Use up what is whole in *view*; return how many bytes that were."""
-        done = 0
-        while done < len(view):
-            used = self._step(view[done:])
-            if not used:
-                break
-            done += used
-            self._offset += used
-        return done
-
-    def _detect(self, view: memoryview) -> int:
-        if len(view) < 4:
-            return 0
-        magic = bytes(view[:4])
-        if magic == SECTION:
-            self._step = self._pcapng
-            return self._pcapng(view)
-        if magic not in PCAP_MAGIC:
-            raise Damaged(f"it begins with {magic.hex()}, which is neither pcap nor pcapng")
-        return self._pcap_header(view) if len(view) >= 24 else 0
-
-    def _pcap_header(self, view: memoryview) -> int:
-        self._order = PCAP_MAGIC[bytes(view[:4])][0]
+    def begin_pcap(self, header: bytes) -> None:
         # The upper bits tell of a frame check sequence, which no decapsulated frame has.
-        link_type = struct.unpack_from(self._order + "I", view, 20)[0] & 0xFFFF
+        link_type = struct.unpack_from(self.order + "I", header, 20)[0] & 0xFFFF
         if link_type not in LINK_TYPES:
             raise Damaged(f"its link type is {link_type}, in which no mirrored frame can be found")
-        self._kernel.begin(PCAP, self._order)
+        self._kernel.begin(PCAP, self.order)
         self._kernel.interface(link_type)
-        self._out.write(bytes(view[:20]) + struct.pack(self._order + "I", ETHERNET))
+        self._out.write(header[:20] + struct.pack(self.order + "I", ETHERNET))
         if self._rest:
-            self._rest.write(view[:24])
-        self._step = self._packets
-        return 24
+            self._rest.write(header)
 
-    def _packets(self, view: memoryview) -> int:
-        """Hand the packets to the kernel and write what it made of them; return how many bytes that were."""
+    def packets(self, view: memoryview) -> int:
+        """Hand the packets to the kernel and write what it made of them."""
         batch = self._kernel.run(view)
         for sink, data in ((self._out, batch.out), (self._rest, batch.rest), (self._side, batch.side)):
             if sink and data:
@@ -301,63 +259,31 @@ class Decap:
             raise Damaged(DAMAGE[batch.why])
         return batch.used
 
-    def _pcapng(self, view: memoryview) -> int:
-        if len(view) < 12:
-            return 0
-        if view[:4] == SECTION:
-            return self._other(view)
-        kind = struct.unpack_from(self._order + "I", view)[0]
-        return self._packets(view) if kind in (_OLD_PACKET, _SIMPLE_PACKET, _PACKET) else self._other(view)
+    def begin_section(self, block: bytes) -> None:
+        self._kernel.begin(PCAPNG, self.order)
+        self._interfaces = 0
+        for sink in filter(None, (self._out, self._rest)):
+            sink.write(block)
 
-    def _other(self, view: memoryview) -> int:
-        """Copy one block that is no packet; 0 when it is not all there yet."""
-        if view[:4] == SECTION:
-            self._begin_section(view)
-        kind, total = struct.unpack_from(self._order + "II", view)
-        if total < 12 or total % 4 or total > MAX_RECORD:
-            raise Damaged(DAMAGE[4])
-        if total > len(view):
-            return 0
-        block = bytes(view[:total])
-        if struct.unpack_from(self._order + "I", block, total - 4)[0] != total:
-            raise Damaged(DAMAGE[5])
-        if block[:4] == SECTION:
-            block = self._section(block)
-            self._out.write(block)
-        else:
-            self._out.write(self._interface(block) if kind == _INTERFACE else block)
+    def block(self, kind: int, block: bytes) -> None:
+        self._out.write(self._interface(block) if kind == INTERFACE else block)
         if self._rest:
             self._rest.write(block)
-        return total
-
-    def _begin_section(self, view: memoryview) -> None:
-        order = BYTE_ORDER.get(bytes(view[8:12]))
-        if order is None:
-            raise Damaged("a section whose byte order cannot be told")
-        self._order = order
-
-    def _section(self, block: bytes) -> bytes:
-        """Return the section header without a length, which would no longer be true."""
-        if len(block) < 28:
-            raise Damaged(DAMAGE[4])
-        self._kernel.begin(PCAPNG, self._order)
-        self._interfaces = 0
-        return block[:16] + b"\xff" * 8 + block[24:]
 
     def _interface(self, block: bytes) -> bytes:
         """Return the interface as one of Ethernet, where what comes from it can be decapsulated."""
         if len(block) < 20:
             raise Damaged(DAMAGE[4])
-        link_type = struct.unpack_from(self._order + "H", block, 8)[0]
+        link_type = struct.unpack_from(self.order + "H", block, 8)[0]
         self._interfaces += 1
         if self._interfaces > MAX_INTERFACES:
             raise Damaged(f"more than {MAX_INTERFACES} interfaces")
         self._kernel.interface(link_type)
         if link_type not in LINK_TYPES:
             return block
-        body = struct.pack(self._order + "H", ETHERNET) + block[10:16]
-        body += without_option(memoryview(block)[16:-4], self._order, _FCS_LENGTH)
-        total = struct.pack(self._order + "I", 12 + len(body))
+        body = struct.pack(self.order + "H", ETHERNET) + block[10:16]
+        body += without_option(memoryview(block)[16:-4], self.order, _FCS_LENGTH)
+        total = struct.pack(self.order + "I", 12 + len(body))
         return block[:4] + total + body + total
 
 

@@ -88,12 +88,16 @@ class _Unreadable(Exception):
     """The bytes cannot be a capture; the message says where and why."""
 
 
-class _Clock(t.NamedTuple):
-    """How an interface of a pcapng file counts time: ticks * multiplier // divisor + offset is ns since 1970."""
+class Clock(t.NamedTuple):
+    """How a file or an interface of it counts time."""
 
     multiplier: int
     divisor: int
     offset_ns: int
+
+    def ns(self, ticks: int) -> int:
+        """Return ns since 1970."""
+        return ticks * self.multiplier // self.divisor + self.offset_ns
 
 
 class Walker:
@@ -110,7 +114,7 @@ class Walker:
         self._link_type: int | None = None
         self._order = "<"
         self._scale = 1000
-        self._clocks: list[_Clock] = []
+        self._clocks: list[Clock] = []
         self._packets = self._inside = self._captured = self._wire = self._disorder = 0
         self._first: int | None = None
         self._last: int | None = None
@@ -225,7 +229,7 @@ class Walker:
             return 0
         ticks = int.from_bytes(view[:8], "little")
         header = _ERF.size + _erf_extensions(view[:length], kind) + (2 if kind & 0x7F in _ERF_ETHERNET else 0)
-        self._count(_Clock(_NS, 1 << 32, 0), ticks, min(original, max(0, length - header)), original, MAX_RECORD)
+        self._count(Clock(_NS, 1 << 32, 0), ticks, min(original, max(0, length - header)), original, MAX_RECORD)
         return length
 
     def _pcapng(self, view: memoryview) -> int:
@@ -273,22 +277,17 @@ class Walker:
     def _interface(self, body: memoryview) -> None:
         link_type = struct.unpack_from(self._order + "H", body)[0]
         self._link_type = link_type if self._link_type is None else self._link_type
-        options = dict(_options(body[8:], self._order))
-        resolution = options.get(_TSRESOL, b"\x06")[0] if options.get(_TSRESOL, b"\x06") else 6
-        divisor = 1 << (resolution & 0x7F) if resolution & 0x80 else 10 ** (resolution & 0x7F)
-        offset = options.get(_TSOFFSET, b"")
-        seconds = struct.unpack(self._order + "q", offset)[0] if len(offset) == 8 else 0
-        self._clocks.append(_Clock(_NS, divisor, seconds * _NS))
+        self._clocks.append(clock_of(body, self._order))
 
-    def _clock(self, number: int) -> _Clock:
+    def _clock(self, number: int) -> Clock:
         if number >= len(self._clocks):
             raise _Unreadable(f"a packet of interface {number}, of which nothing was said")
         return self._clocks[number]
 
-    def _count(self, clock: _Clock, ticks: int, length: int, original: int, room: int) -> None:
+    def _count(self, clock: Clock, ticks: int, length: int, original: int, room: int) -> None:
         if length > room:
             raise _Unreadable(f"a packet of {length} bytes in a block with room for {room}")
-        now = ticks * clock.multiplier // clock.divisor + clock.offset_ns
+        now = clock.ns(ticks)
         self._packets += 1
         self._captured += length
         self._wire += original
@@ -324,6 +323,16 @@ def count_records(view: memoryview, order: str, scale: int, window: Window, prev
         first = now if first is None or now < first else first
         last = now if last is None or now > last else last
     return Counted(at, packets, inside, captured, wire, disorder, first, last, previous, problem)
+
+
+def clock_of(body: memoryview, order: str) -> Clock:
+    """Return how the interface counts time whose description block has *body*."""
+    options = dict(_options(body[8:], order))
+    resolution = options.get(_TSRESOL, b"\x06")[0] if options.get(_TSRESOL, b"\x06") else 6
+    divisor = 1 << (resolution & 0x7F) if resolution & 0x80 else 10 ** (resolution & 0x7F)
+    offset = options.get(_TSOFFSET, b"")
+    seconds = struct.unpack(order + "q", offset)[0] if len(offset) == 8 else 0
+    return Clock(_NS, divisor, seconds * _NS)
 
 
 def _options(view: memoryview, order: str) -> t.Iterator[tuple[int, bytes]]:

@@ -28,11 +28,12 @@ class Host(t.NamedTuple):
     """A host with a folder, and the module for it."""
 
     folder: pathlib.Path
+    name: str = "pcap_decap"
 
     def module(self, *words: str, **arguments: t.Any) -> dict[str, t.Any]:
         """Return the module's result, of a failure too."""
         program = pathlib.Path(sys.executable).parent / "ansible"
-        argv = [program, "localhost", "-c", "local", "-m", "wirefleet.capture.pcap_decap", "-a", json.dumps(arguments), *words]
+        argv = [program, "localhost", "-c", "local", "-m", f"wirefleet.capture.{self.name}", "-a", json.dumps(arguments), *words]
         environment = {
             **os.environ,
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "tree"),
