@@ -65,10 +65,10 @@ class Reader:
     def __init__(self, starting: bool, found: t.Callable[[tuple[str, ...], list[str]], None], warn: t.Callable[[str], None]) -> None:
         self.starting, self.found, self.warn = starting, found, warn
 
-    def read(self, pattern: str, path: tuple[str, ...] = (), tree: Tree = TREE) -> None:
+    def read(self, pattern: str, path: tuple[str, ...] = (), tree: Tree | None = None) -> None:
         for name in sorted(glob.glob(pattern)):
             with open(name, "rb") as handle:
-                self._block(_lines(handle.read()), os.path.dirname(os.path.abspath(name)), path, tree)
+                self._block(_lines(handle.read()), os.path.dirname(os.path.abspath(name)), path, TREE if tree is None else tree)
 
     def _block(self, lines: t.Iterator[bytes], folder: str, path: tuple[str, ...], tree: Tree) -> None:
         for line in lines:

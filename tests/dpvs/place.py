@@ -91,7 +91,7 @@ class Instance:
     def argv(self, *eal: str) -> list[str]:
         vdevs = [f"--vdev=net_af_packet{port},iface=v{port}" for port in (0, 1)]
         own = ["-c", str(self.conf), "-p", str(self.pid_file), "-x", str(self.ipc)]
-        return [str(self.programs / "dpvs"), *own, "--", f"--file-prefix={self.prefix}", "-l", "0,1", *vdevs, *eal]
+        return [str(self.programs / "dpvs"), *own, "--", f"--file-prefix={self.prefix}", "-l", "0", *vdevs, *eal]
 
     def launch(self, *eal: str) -> None:
         """Start the daemon without waiting for it."""

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
+import hashlib
 import os
 import re
 import signal
@@ -15,8 +17,10 @@ import subprocess
 import time
 import typing as t
 
-from ..host import SEARCH_PATH
+from ..host import SEARCH_PATH, Host
 from ..settings.dpvs_link import netns_path
+from ..settings.dpvs_running import memzones
+from .dpvs import STALE
 from .engines.registry import engine_named
 from .limits import Progress
 from .netns import Interfaces
@@ -30,6 +34,7 @@ _HEAD = 16384
 #: (seconds after the first SIGINT, signal)
 _ESCALATION = ((5.0, signal.SIGINT), (10.0, signal.SIGTERM), (20.0, signal.SIGKILL))
 _GIVE_UP_S = 30.0
+_LOOK_S = 0.1
 _PR_SET_PDEATHSIG = 1
 
 
@@ -42,7 +47,9 @@ class Capture:
         self.folder = folder
         self.log = os.path.join(folder.part(vantage.vantage_id, "log"), "engine.log")
         self.raw = folder.part(vantage.vantage_id, "raw")
-        self.argv = self.engine.argv(vantage, os.path.join(self.raw, "0001." + self.engine.suffix))
+        self.short = short_folder(self.raw) if self.engine.longest_path else None
+        self._next_look = 0.0
+        self.argv = self.engine.argv(vantage, os.path.join(self.short or self.raw, "0001." + self.engine.suffix))
         self.process: subprocess.Popen[bytes] | None = None
         self.version: str | None = None
         self.ready_ns: int | None = None
@@ -55,7 +62,12 @@ class Capture:
 
     def start(self) -> None:
         """Start the engine; what prevents it becomes the vantage's error."""
+        if self._marked():
+            self._end("engine_exit", STALE)
+            return
         try:
+            if self.short:
+                link(self.short, self.raw)
             with open(self.log, "ab", opener=_private) as log:
                 self.process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                     self.argv,
@@ -94,8 +106,25 @@ class Capture:
         """Note the moment when the engine says that it listens and, on an interface, the kernel says so too."""
         if self.ready_ns or not self.running or not self.engine.ready(self.text()):
             return
-        if self.engine.on_rdma or _has_packet_socket(t.cast("subprocess.Popen[bytes]", self.process).pid, self.ifindex):
+        if self.engine.marker:
+            self.ready_ns = time.time_ns() if self._look() else None
+        elif self.engine.on_rdma or _has_packet_socket(t.cast("subprocess.Popen[bytes]", self.process).pid, self.ifindex):
             self.ready_ns = time.time_ns()
+
+    def _look(self) -> bool:
+        """Look for the engine's marker, but not with every tick: that asks for each memory zone there is."""
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + _LOOK_S
+        return self._marked()
+
+    def _marked(self) -> bool:
+        if not self.engine.marker:
+            return False
+        try:
+            return self.engine.marker in (memzones(Host(), self.vantage.dpvs["prefix"], _LOOK_S) or [])
+        except (OSError, ValueError):
+            return False
 
     def text(self, tail: bool = False) -> str:
         """Return the beginning or, of a long one, the *tail* of what the engine said."""
@@ -147,7 +176,7 @@ class Capture:
             words = self.text(tail=True).strip().splitlines()
             names = tuple(f"{name}:" for name in (self.argv[0], *self.engine.programs))
             said = next((line for line in words if line.startswith(names) and "listening" not in line), "")
-            self._end("engine_exit", f"{self.engine.name} ended by itself: {said or self._how()}")
+            self._end("engine_exit", f"{self.engine.name} ended by itself: {self.engine.explain(self.text(tail=True)) or said or self._how()}")
 
     def _how(self) -> str:
         code = t.cast("subprocess.Popen[bytes]", self.process).returncode
@@ -168,6 +197,9 @@ class Capture:
         self.stopped_ns = time.time_ns()
         self.stop_reason = reason
         self.error = error or self.error
+        if self.short:
+            with contextlib.suppress(OSError):
+                os.unlink(self.short)
 
     def _send(self, which: signal.Signals) -> None:
         try:
@@ -193,6 +225,8 @@ def device_index(vantage: Vantage) -> int | None:
     "any" is every interface and has the index 0.
     """
     name, engine = vantage.capture_on, engine_named(vantage.engine)
+    if engine.on_process:
+        return start_time(vantage.dpvs["pid"])
     if engine.on_dpvs:
         return _index_in(netns_path(vantage.dpvs["netns"]) if vantage.dpvs["netns"] else "", name)
     if engine.on_rdma:
@@ -203,6 +237,18 @@ def device_index(vantage: Vantage) -> int | None:
         return socket.if_nametoindex(name)
     except OSError:
         return None
+
+
+def short_folder(folder: str) -> str:
+    """Return a path of 31 characters for *folder*, which a link leads to it."""
+    return f"/run/wirefleet-raw-{hashlib.sha256(folder.encode()).hexdigest()[:12]}"
+
+
+def link(path: str, target: str) -> None:
+    """Have the link *path* lead to *target*, whatever an earlier run left there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    os.symlink(target, path)
 
 
 @functools.cache

@@ -192,8 +192,8 @@ def vantage_warnings(vantage: Vantage) -> list[str]:
     found = []
     if lacks_vlan_branch(vantage.filter):
         found.append(f"the filter of {vantage.vantage_id} has no vlan branch and cannot match frames with an inline VLAN tag")
-    if engine_named(vantage.engine).name == "ibdump" and vantage.snaplen:
-        found.append(f"ibdump keeps whole packets: the snaplen of {vantage.vantage_id} has no effect")
+    if vantage.engine in ("ibdump", "dpdk_pdump") and vantage.snaplen:
+        found.append(f"{vantage.engine} keeps whole packets: the snaplen of {vantage.vantage_id} has no effect")
     return found
 
 

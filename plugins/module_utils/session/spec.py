@@ -128,6 +128,9 @@ def _each(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]:
         names = [vantage.get("vantage_id") for vantage in vantages]
         for name in sorted({str(name) for name in names if names.count(name) > 1}):
             yield f"the vantage {name} is named twice: give each device one vantage, or another vantage_id"
+        prefixes = [str((vantage.get("dpvs") or {}).get("prefix")) for vantage in vantages if vantage.get("engine") == "dpdk_pdump"]
+        if len(set(prefixes)) < len(prefixes):
+            yield "two vantages attach a dpdk-pdump to one DPVS, which would crash: leave one, or use dpvs_kni"
 
 
 def vantage_id(host: str, device: str) -> str:
@@ -169,6 +172,10 @@ def _problems_of_dpvs(label: str, dpvs: t.Any) -> Iterator[str]:
         value = dpvs.get(name)
         if value is not None and not (isinstance(value, str) and len(value) < 256 and value.isprintable() and ".." not in value):
             yield f"{label}: dpvs.{name} must be a text without control characters"
+    if not _whole(dpvs.get("lcore") or 0, 0, 1023):
+        yield f"{label}: dpvs.lcore must be the number of a core"
+    if not isinstance(dpvs.get("pdump_filter") or {}, dict):
+        yield f"{label}: dpvs.pdump_filter must be a mapping"
     if dpvs.get("ipc_file") and not str(dpvs["ipc_file"]).startswith("/"):
         yield f"{label}: dpvs.ipc_file must be an absolute path"
 

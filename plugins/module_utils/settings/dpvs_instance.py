@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 
 from .dpvs_conf_text import Parsed, parse
@@ -30,6 +31,8 @@ class Instance(t.NamedTuple):
     prefix: str
     telemetry: bool
     netns: str
+    #: The cores it polls, None where they are given in a way that is not read here.
+    lcores: frozenset[int] | None = None
 
     @property
     def net_path(self) -> str:
@@ -52,7 +55,7 @@ def _instance(host: Host, pid: int) -> Instance | None:
     cwd = host.target(f"/proc/{pid}/cwd") or "/"
     paths = {name: os.path.normpath(os.path.join(cwd, path)) for name, path in own.items()}
     prefix, telemetry = parse_eal(eal)
-    return Instance(pid, paths["conf"], paths["pid-file"], paths["ipc-file"], prefix, telemetry, os.path.basename(netns))
+    return Instance(pid, paths["conf"], paths["pid-file"], paths["ipc-file"], prefix, telemetry, os.path.basename(netns), parse_lcores(eal))
 
 
 def with_socket(host: Host, ipc_file: str) -> Instance | None:
@@ -107,6 +110,23 @@ def parse_eal(words: Sequence[str]) -> tuple[str, bool]:
         elif word == "--file-prefix" and at + 1 < len(words):
             prefix = words[at + 1]
     return prefix, "--no-telemetry" not in words
+
+
+def parse_lcores(words: Sequence[str]) -> frozenset[int] | None:
+    """Return the cores of EAL's -l or -c, None where they are given otherwise. Pure."""
+    for at, word in enumerate(words):
+        value = word[2:] or "".join(words[at + 1 : at + 2])
+        if re.match(r"-l(\d|$)", word) and re.fullmatch(r"[\d,-]+", value):
+            return parse_cpus(value)
+        if re.match(r"-c(0x|[0-9a-fA-F]|$)", word) and re.fullmatch(r"(0x)?[0-9a-fA-F]{1,256}", value):
+            return frozenset(bit for bit in range(1024) if int(value, 16) >> bit & 1)
+    return None
+
+
+def parse_cpus(text: str) -> frozenset[int]:
+    """Return the CPUs in a list such as `0,2-3`. Pure."""
+    parts = (re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part) for part in text.strip().split(","))
+    return frozenset(cpu for part in parts if part for cpu in range(int(part[1]), int(part[2] or part[1]) + 1))
 
 
 def _real(host: Host, path: str) -> str:

@@ -52,18 +52,18 @@ def kni_running(host: Host, instance: Instance) -> Running:
     return Running(bool(names & set(there)))
 
 
-def memzones(host: Host, prefix: str) -> list[str] | None:
+def memzones(host: Host, prefix: str, patience_s: float = 3.0) -> list[str] | None:
     """Return the names of the primary's memory zones, None where its telemetry does not know them.
 
     Raises OSError where there is no telemetry, ValueError where the answer is none.
     """
     path = f"{RUNTIME}/{prefix}/dpdk_telemetry.v2"
-    listed = _answer(host.converse(path, ["/eal/memzone_list"])[1])
+    listed = _answer(host.converse(path, ["/eal/memzone_list"], patience_s)[1])
     if listed is None:
         return None
     # An array holds no more than that, so there may be others.
     numbers = range(_MOST_ZONES) if len(listed) >= _ARRAY_LIMIT else listed
-    answers = host.converse(path, [f"/eal/memzone_info,{int(number)}" for number in numbers])[1:]
+    answers = host.converse(path, [f"/eal/memzone_info,{int(number)}" for number in numbers], patience_s)[1:]
     found = (_answer(answer) for answer in answers)
     return [str(zone["Name"]) for zone in found if isinstance(zone, dict) and "Name" in zone]
 

@@ -116,3 +116,63 @@ def test_what_cannot_be_is_found_in_the_look(make: Make, box: Box, more: dict[st
     look = box.module("capture_info", session=session(vantage(dpvs, **more)))
     assert any(sentence in problem for problem in look["problems"]), look["problems"]
     assert "ward2kni" not in dpvs.dpip("link", "show").stdout
+
+
+PDUMP = "global_defs {\npdump on\n}\nnetif_defs {\ndevice dpdk0 {\n}\ndevice dpdk1 {\n}\n}\n"
+
+
+def test_dpdk_pdump_captures_both_directions_and_detaches(make: Make, box: Box) -> None:
+    dpvs = make(conf=PDUMP).start()
+    filters = {"ipc_file": str(dpvs.ipc), "lcore": 1, "pdump_filter": {"proto": "udp"}}
+    resolved = start(box, session(vantage(dpvs, engine="dpdk_pdump", dpvs=filters)))
+    assert resolved["vantages"][0]["dpvs"]["prefix"] == dpvs.prefix
+    await_window(box)
+    again = box.module("capture_info", session={**session(vantage(dpvs, engine="dpdk_pdump")), "campaign": "other"})
+    assert any("a dpdk-pdump is attached to this DPVS, or one was killed" in problem for problem in again["problems"])
+    send(dpvs.netns, "w0", [UDP, TCP])
+    send(dpvs.netns, "w1", [UDP])
+    found = result(box)
+    assert (found["state"], found["error"], found["vantages"][0]["late"]) == ("done", None, False), found
+    assert (found["vantages"][0]["engine"]["exit_code"], found["vantages"][0]["stats"]["captured"]) == (0, 2)
+    assert (frames_in(box).count(UDP), frames_in(box).count(TCP)) == (2, 0)
+    assert box.module("capture_info", session={**session(vantage(dpvs, engine="dpdk_pdump")), "campaign": "other"})["problems"] == []
+    assert box.run("sh", "-c", "ls -d /run/wirefleet-raw-*") == ""
+
+
+@pytest.mark.parametrize(
+    ("dpvs_words", "more", "sentence"),
+    [
+        ({}, {"device": "dpdk9"}, "DPVS has no port 'dpdk9'"),
+        ({"lcore": 0}, {}, "core 0 is used by DPVS: dpdk-pdump needs one of its own"),
+        ({"lcore": 1000}, {}, "core 1000 is not online"),
+        ({"pdump_filter": {"proto": "ICMP"}}, {}, "proto is one of tcp, udp, icmp, icmp6, not 'ICMP'"),
+        ({"pdump_filter": {"port": 80}}, {}, "port is no filter of dpdk-pdump: use host"),
+        ({"pdump_filter": {"host": "192.0.2.0/24"}}, {}, "host is one address without prefix or name"),
+        ({"pdump_filter": {"host": "::1"}}, {}, "DPVS lets every IPv4 packet through for it"),
+        ({"pdump_filter": {"src-host": "192.0.2.1", "dst-host": "2001:db8::1"}}, {}, "all IPv4 or all IPv6"),
+        ({"pdump_filter": {"proto": "icmp", "proto-port": 80}}, {}, "only tcp and udp have ports"),
+        ({"pdump_filter": {"proto-port": 0}}, {}, "proto-port is a number from 1 to 65535"),
+        ({}, {"filter": "tcp"}, "dpdk_pdump cannot filter: leave the filter empty"),
+        ({}, {"split": {"seconds": 10}}, "dpdk-pdump writes one file"),
+    ],
+)
+def test_dpdk_pdump_is_refused(make: Make, box: Box, dpvs_words: dict[str, t.Any], more: dict[str, t.Any], sentence: str) -> None:
+    dpvs = make(conf=PDUMP).start()
+    words = {"ipc_file": str(dpvs.ipc), **dpvs_words}
+    look = box.module("capture_info", session=session(vantage(dpvs, **{"engine": "dpdk_pdump", "dpvs": words, **more})))
+    assert any(sentence in problem for problem in look["problems"]), look["problems"]
+
+
+def test_a_second_pdump_in_one_session_is_refused(make: Make, box: Box) -> None:
+    dpvs = make(conf=PDUMP).start()
+    both = [vantage(dpvs, name, engine="dpdk_pdump", device=port) for name, port in (("lb1__a", "dpdk0"), ("lb1__b", "dpdk1"))]
+    assert any(
+        "two vantages attach a dpdk-pdump to one DPVS" in text for text in box.module("capture_info", session=session(*both))["problems"]
+    )
+
+
+def test_dpdk_pdump_needs_pdump_in_the_running_dpvs(make: Make, box: Box) -> None:
+    dpvs = make().start()
+    dpvs.conf.write_text(PDUMP)
+    look = box.module("capture_info", session=session(vantage(dpvs, engine="dpdk_pdump")))
+    assert any("runs without pdump: set it in" in problem for problem in look["problems"]), look["problems"]

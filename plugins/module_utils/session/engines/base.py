@@ -37,6 +37,12 @@ class Engine:
     on_rdma: t.ClassVar[bool] = False
     #: Whether the device is a port of a DPVS instance, which the vantage's `dpvs` describes.
     on_dpvs: t.ClassVar[bool] = False
+    #: Whether it takes packets out of that process itself, so that no network interface is involved.
+    on_process: t.ClassVar[bool] = False
+    #: The memory zone of the primary that is there while this captures, and stays when it was killed.
+    marker: t.ClassVar[str | None] = None
+    #: Longer paths of files are cut without a word.
+    longest_path: t.ClassVar[int | None] = None
     filters: t.ClassVar[bool] = True
     #: Whether SIGKILL leaves nothing behind in the device.
     killable: t.ClassVar[bool] = True
@@ -54,6 +60,10 @@ class Engine:
     def statistics(self, text: str) -> Stats:
         """Return the newest numbers in *text*, which may begin in the middle of a line."""
         raise NotImplementedError
+
+    def explain(self, text: str) -> str | None:
+        """Return what the tool's last words mean and what to do, None where they speak for themselves."""
+        return None
 
     def version_argv(self, vantage: Vantage) -> list[str]:
         return [self.programs[0], "--version"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...settings.model import Refused
+from .dpdk_pdump import DpdkPdump
 from .dpvs_kni import DpvsKni
 from .dumpcap import Dumpcap
 from .ibdump import Ibdump
@@ -17,7 +18,7 @@ from .tcpdump_container import TcpdumpContainer
 if t.TYPE_CHECKING:
     from .base import Engine
 
-ENGINES: t.Final = (Tcpdump, TcpdumpRdma, Dumpcap, Ibdump, TcpdumpContainer, DpvsKni)
+ENGINES: t.Final = (Tcpdump, TcpdumpRdma, Dumpcap, Ibdump, TcpdumpContainer, DpvsKni, DpdkPdump)
 
 
 def engine_named(name: str) -> Engine:

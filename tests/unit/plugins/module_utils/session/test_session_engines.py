@@ -117,7 +117,7 @@ def test_version(engine: str, text: str, version: str | None) -> None:
 
 
 def test_engines_that_must_not_be_killed_are_not() -> None:
-    assert [engine.name for engine in registry.ENGINES if not engine.killable] == ["ibdump", "container"]
+    assert [engine.name for engine in registry.ENGINES if not engine.killable] == ["ibdump", "container", "dpdk_pdump"]
 
 
 @pytest.mark.parametrize(
