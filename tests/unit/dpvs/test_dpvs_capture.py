@@ -30,8 +30,8 @@ def session(*vantages: dict[str, t.Any], seconds: float = 3.0) -> dict[str, t.An
     return {**common, "limits": {"bytes": 50_000_000}, "settings": [], "vantages": list(vantages)}
 
 
-def vantage(dpvs: Instance, name: str = "lb1__dpdk0", /, **more: t.Any) -> dict[str, t.Any]:
-    instance = {"ipc_file": str(dpvs.ipc)}
+def vantage(target: Instance, name: str = "lb1__dpdk0", **more: t.Any) -> dict[str, t.Any]:
+    instance = {"ipc_file": str(target.ipc)}
     return {"vantage_id": name, "device": "dpdk0", "engine": "dpvs_kni", "snaplen": 0, "dpvs": instance, **more}
 
 
