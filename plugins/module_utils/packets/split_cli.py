@@ -98,4 +98,4 @@ def _say(line: str) -> None:
 
 def run() -> t.NoReturn:
     """End the process with the exit code of `main`."""
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))
