@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import typing as t
@@ -19,6 +20,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.engines.tcpdump import Tcpdump
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.preflight import with_buffers
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import Limits, Vantage
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.writer import write
 
 from .measure import Failed, Table, median
 
@@ -27,14 +29,23 @@ if t.TYPE_CHECKING:
 
 SENDER = pathlib.Path(__file__).with_name("sender.c")
 DEVICES = ("sends0", "hears0")
+WRITER = [sys.executable, "-c", f"import sys; from {write.__module__} import write; sys.exit(write(sys.argv[1], int(sys.argv[2])))"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).resolve().parents[2] / ".cache" / "tree")}
 SECONDS = 5
-REPEATS = 2
+REPEATS = 3
 GIB = 1 << 30
 SETUP = """
 ip link add {0} type veth peer name {1}
 sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 ip link set {0} mtu 9000 up && ip link set {1} mtu 9000 up
 """
+
+
+class Tool(t.NamedTuple):
+    """A capture, without the name of its file; *piped*: bytes of memory of the writer between it and the disk, 0 for none."""
+
+    argv: list[str]
+    piped: int = 0
 
 
 class Load(t.NamedTuple):
@@ -60,10 +71,10 @@ def run() -> Table:
         sender = os.path.join(folder, "sender")
         subprocess.run(["cc", "-O2", "-o", sender, str(SENDER)], check=True)
         for load in loads:
-            rows += _rows(load, {name: _rounds(argv, load, [*enter, *pinned(0), sender]) for name, argv in _tools(enter)})
+            rows += _rows(load, _rounds(_tools(enter), load, [*enter, *pinned(0), sender]))
     columns = ("frames", "capture", "kilopackets/s sent", "lost %, median", "lost %, worst")
     notes = [
-        f"Lost is what was sent and is not in the file, counted in the file; {SECONDS} s each, {REPEATS} rounds.",
+        f"Lost is what was sent and is not in the file, counted in the file; {SECONDS} s each, {REPEATS} interleaved rounds.",
         "On a veth the copy for the capture is made by the sender's CPU, so a slower capture also slows the sender a little.",
         "Both cores serve the sender, the capture and whatever else runs here.",
     ]
@@ -79,46 +90,73 @@ def _rows(load: Load, rounds: dict[str, list[tuple[int, int]]]) -> list[tuple[st
     return rows
 
 
-def _tools(enter: list[str]) -> list[tuple[str, list[str]]]:
+def _tools(enter: list[str]) -> dict[str, Tool]:
     """Return the captures by name, each without the name of its file."""
-    whole = [*enter, *pinned(1), "nice", "-n", "-20", "dumpcap", "-q", "-P", "-B", "256", "-i", DEVICES[1], "-w"]
-    return [
-        ("the engine, 256 bytes of each packet (default)", [*enter, *_engine(256)]),
-        ("the engine, whole packets", [*enter, *_engine(0)]),
-        ("tcpdump -w", [*enter, "tcpdump", "-i", DEVICES[1], "-w"]),
-        ("dumpcap -B 256, pinned, nice -20", whole),
-    ]
+    tuned = [*enter, *pinned(1), "nice", "-n", "-20", "dumpcap", "-q", "-P", "-B", "256", "-i", DEVICES[1], "-w"]
+    return {
+        "the engine, 256 bytes of each packet (default)": _engine(enter, 256),
+        "the engine, whole packets": _engine(enter, 0),
+        "tcpdump -w": Tool([*enter, "tcpdump", "-i", DEVICES[1], "-w"]),
+        "dumpcap -B 256, pinned, nice -20": Tool(tuned),
+    }
 
 
-def _engine(snaplen: int) -> list[str]:
-    limits = Limits(None, None, None, None)
+def _engine(enter: list[str], snaplen: int) -> Tool:
+    """Return what a campaign runs on a host with memory enough."""
     buffer_mib = with_buffers([{"snaplen": snaplen}], None)[0]["buffer_mib"]
+    limits = Limits(None, None, None, None)
     vantage = Vantage("here", DEVICES[1], DEVICES[1], "tcpdump", "", "", snaplen, buffer_mib, None, None, limits, {})
-    return Tcpdump().argv(vantage, "FILE")[:-1]
+    return Tool([*enter, *Tcpdump().argv(vantage, "FILE")[:-1]], Tcpdump().piped(vantage))
 
 
 def pinned(cpu: int) -> list[str]:
     return ["taskset", "-c", str(cpu)]
 
 
-def _rounds(tool: list[str], load: Load, sender: list[str]) -> list[tuple[int, int]]:
-    return [_trial(tool, load, sender) for _round in range(REPEATS)]
+def _rounds(tools: dict[str, Tool], load: Load, sender: list[str]) -> dict[str, list[tuple[int, int]]]:
+    """Return what every tool found, round by round, so that a disk that is slow for a while is slow for all of them."""
+    found: dict[str, list[tuple[int, int]]] = {name: [] for name in tools}
+    for _round in range(REPEATS):
+        for name, tool in tools.items():
+            os.sync()
+            found[name].append(_trial(tool, load, sender))
+    return found
 
 
-def _trial(tool: list[str], load: Load, sender: list[str]) -> tuple[int, int]:
+def _trial(tool: Tool, load: Load, sender: list[str]) -> tuple[int, int]:
     """Return how many packets were sent and how many are in the file."""
     with tempfile.TemporaryDirectory(dir=load.folder) as folder, tempfile.TemporaryFile() as said:
         os.chmod(folder, 0o777)
         path = os.path.join(folder, "file.pcap")
-        with subprocess.Popen([*tool, path], stdout=said, stderr=said) as capture:
-            try:
-                _wait_for(path, capture)
-                words = [*sender, DEVICES[0], str(load.size), str(load.per_second), str(SECONDS)]
-                sent = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0]
-                time.sleep(1)
-            finally:
-                capture.send_signal(signal.SIGINT)
+        with capturing(tool, path, said) as capture:
+            _wait_for(path, capture)
+            words = [*sender, DEVICES[0], str(load.size), str(load.per_second), str(SECONDS)]
+            sent = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0]
+            time.sleep(1)
         return int(sent), count(path)
+
+
+@contextlib.contextmanager
+def capturing(tool: Tool, path: str, said: t.IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run *tool* into *path*, as the supervisor does; at the end everything is in the file."""
+    if not tool.piped:
+        with subprocess.Popen([*tool.argv, path], stdout=said, stderr=said) as capture:
+            yield from _interrupted(capture)
+        return
+    command = [*WRITER, path, str(tool.piped)]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, env=ENVIRONMENT) as writer,
+        subprocess.Popen([*tool.argv, "-"], stdout=writer.stdin, stderr=said) as capture,
+    ):
+        t.cast("t.IO[bytes]", writer.stdin).close()
+        yield from _interrupted(capture)
+
+
+def _interrupted(capture: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        yield capture
+    finally:
+        capture.send_signal(signal.SIGINT)
 
 
 def _wait_for(path: str, capture: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 import typing as t
 
@@ -49,7 +50,10 @@ class Capture:
         self.raw = folder.part(vantage.vantage_id, "raw")
         self.short = short_folder(self.raw) if self.engine.longest_path else None
         self._next_look = 0.0
-        self.argv = self.engine.argv(vantage, os.path.join(self.short or self.raw, "0001." + self.engine.suffix))
+        self.path = os.path.join(self.short or self.raw, "0001." + self.engine.suffix)
+        self.piped = self.engine.piped(vantage)
+        self.argv = self.engine.argv(vantage, "-" if self.piped else self.path)
+        self.writer: subprocess.Popen[bytes] | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.version: str | None = None
         self.ready_ns: int | None = None
@@ -58,6 +62,7 @@ class Capture:
         self.error: str | None = None
         self.ifindex = device_index(vantage)
         self._stopping_since: float | None = None
+        self._drains_since: float | None = None
         self._signals_sent = 0
 
     def start(self) -> None:
@@ -69,24 +74,39 @@ class Capture:
             if self.short:
                 link(self.short, self.raw)
             with open(self.log, "ab", opener=_private) as log:
-                self.process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-                    self.argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=self.raw,
-                    env=engine_environment(),
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - the supervisor has one thread
-                    start_new_session=True,
-                )
+                self.process = self._start(log)
         except OSError as error:
             self._end("engine_exit", f"{self.argv[0]} could not be started: {error.strerror}")
+        finally:
+            # The writer ends when the last one closes the pipe, and that has to be the engine.
+            if self.writer and self.writer.stdin:
+                self.writer.stdin.close()
+
+    def _start(self, log: t.IO[bytes]) -> subprocess.Popen[bytes]:
+        if self.piped:
+            self.writer = subprocess.Popen(  # pylint: disable=ansible-bad-function
+                [sys.executable, sys.argv[0], "write", self.path, str(self.piped)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return subprocess.Popen(  # pylint: disable=ansible-bad-function
+            self.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=self.writer.stdin if self.writer else log,
+            stderr=log,
+            cwd=self.raw,
+            env=engine_environment(),
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - the supervisor has one thread
+            start_new_session=True,
+        )
 
     @property
-    def identity(self) -> tuple[int, int] | None:
-        """Return what tells the engine's process from any other, for whoever must stop it after us."""
-        started = start_time(self.process.pid) if self.process and self.running else None
-        return (self.process.pid, started) if self.process and started is not None else None
+    def identities(self) -> list[tuple[int, int]]:
+        """Return what tells the engine's process and its writer's from any other, for whoever must stop them after us."""
+        mine = [process.pid for process in (self.process, self.writer) if process] if self.running else []
+        return [(pid, started) for pid, started in zip(mine, map(start_time, mine)) if started is not None]
 
     @property
     def running(self) -> bool:
@@ -161,20 +181,32 @@ class Capture:
         if not self.running:
             return
         process = t.cast("subprocess.Popen[bytes]", self.process)
-        if process.poll() is not None:
-            self._ended_itself() if self._stopping_since is None else self._end(self.stop_reason)
+        if process.poll() is not None and self._writes_still():
+            self._wait_for_writer()
+        elif process.poll() is not None:
+            asked = self._stopping_since is not None and not (self.writer and self.writer.returncode)
+            self._end(self.stop_reason) if asked else self._ended_itself()
         elif self._stopping_since is not None:
             self._insist(time.monotonic() - self._stopping_since)
         elif not self._device_is_there():
             self.error = f"{self.vantage.capture_on} disappeared"
             self.stop("device_gone")
 
+    def _writes_still(self) -> bool:
+        return self.writer is not None and self.writer.poll() is None
+
+    def _wait_for_writer(self) -> None:
+        """The engine is gone; what it handed over goes to the disk, which may take a while."""
+        self._drains_since = self._drains_since or time.monotonic()
+        if time.monotonic() - self._drains_since > _GIVE_UP_S:
+            self._end(self.stop_reason or "engine_exit", f"what {self.engine.name} captured was not on the disk after {_GIVE_UP_S:g} s")
+
     def _ended_itself(self) -> None:
         if not self._device_is_there():
             self._end("device_gone", f"{self.vantage.capture_on} disappeared")
         else:
             words = self.text(tail=True).strip().splitlines()
-            names = tuple(f"{name}:" for name in (self.argv[0], *self.engine.programs))
+            names = tuple(f"{name}:" for name in (self.argv[0], *self.engine.programs, "writer"))
             said = next((line for line in words if line.startswith(names) and "listening" not in line), "")
             self._end("engine_exit", f"{self.engine.name} ended by itself: {self.engine.explain(self.text(tail=True)) or said or self._how()}")
 

@@ -24,14 +24,14 @@ from .engines.registry import ENGINES, engine_named
 from .folder import Folder, free_space
 from .limits import budget, floor_bytes
 from .rdma import Facts, gather, probe
-from .spec import parse_session, problems, vantage_id
+from .spec import keeps_whole, parse_session, problems, vantage_id
 
 if t.TYPE_CHECKING:
     from ..host import Host
     from .spec import Session, Vantage
 
-#: Kernel buffers in MiB, for packets cut to a few headers and for whole ones, which a disk may hold up for longer.
-CUT_BUFFER_MIB, WHOLE_BUFFER_MIB, CUT = 64, 256, 1024
+#: Memory for bursts in MiB, for packets cut to a few headers and for whole ones, which a disk may hold up for longer.
+CUT_BUFFER_MIB, WHOLE_BUFFER_MIB = 64, 256
 #: The buffers of a host together take at most this part of its available memory, in which the host has its own work to do.
 BUFFER_SHARE = 8
 
@@ -125,7 +125,7 @@ def _resolved(data: dict[str, t.Any], vantage: dict[str, t.Any], choice: Choice,
 
 
 def with_buffers(vantages: list[dict[str, t.Any]], available: int | None) -> list[dict[str, t.Any]]:
-    """Return *vantages* with a kernel buffer each where none was asked for; *available* is memory in bytes. Pure.
+    """Return *vantages* with memory for bursts each where none was asked for; *available* is the host's in bytes. Pure.
 
     What bursts take was measured (docs/bench.md, "What capturing loses"); all of them together get a part of the memory.
     """
@@ -134,7 +134,7 @@ def with_buffers(vantages: list[dict[str, t.Any]], available: int | None) -> lis
 
 
 def _buffer_for(vantage: dict[str, t.Any]) -> int:
-    return CUT_BUFFER_MIB if 0 < vantage.get("snaplen", 256) <= CUT else WHOLE_BUFFER_MIB
+    return WHOLE_BUFFER_MIB if keeps_whole(vantage.get("snaplen", 256)) else CUT_BUFFER_MIB
 
 
 def available_memory(meminfo: str) -> int | None:

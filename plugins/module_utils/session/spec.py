@@ -19,6 +19,8 @@ SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\Z")
 LONGEST_S = 30 * 86400
 MAX_SNAPLEN = 262144
+#: Bytes of a packet that are still but its headers.
+CUT = 1024
 _LONGEST_HOST = 100
 
 
@@ -55,6 +57,15 @@ class Vantage(t.NamedTuple):
     limits: Limits
     container: Mapping[str, str]
     dpvs: Mapping[str, t.Any] = {}
+
+    @property
+    def whole(self) -> bool:
+        return keeps_whole(self.snaplen)
+
+
+def keeps_whole(snaplen: int) -> bool:
+    """Return whether more than a few headers of each packet are kept, so that the disk may be too slow for them."""
+    return snaplen == 0 or snaplen > CUT
 
 
 class Session(t.NamedTuple):

@@ -27,6 +27,7 @@ from .folder import Folder, free_space
 from .limits import floor_bytes, reached, together
 from .outcome import describe, put_back
 from .spec import Session, parse_session
+from .writer import write
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,7 +231,7 @@ class Supervisor:
             "free_bytes": free_space(self.folder.path)[0],
             "opened_ns": self.opened_ns,
             "vantages": [_pulse(capture) for capture in self.captures],
-            "pids": [capture.identity for capture in self.captures if capture.identity],
+            "pids": [identity for capture in self.captures for identity in capture.identities],
         }
 
     def watch_guard(self) -> None:
@@ -350,8 +351,10 @@ def complain(sentence: str) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Carry out `VERB FOLDER`; returns the exit code."""
+    """Carry out `VERB FOLDER`, or `write FILE BYTES` for an engine whose packets come by a pipe; returns the exit code."""
     os.umask(0o077)
+    if len(argv) == 3 and argv[0] == "write":
+        return write(argv[1], int(argv[2]))
     if len(argv) < 2 or not os.path.isdir(argv[1]):
         return complain("usage: supervisor.pyz run|restore|stop|serve|guard|expire FOLDER")
     folder = Folder(os.path.abspath(argv[1]))

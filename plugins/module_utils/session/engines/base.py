@@ -53,6 +53,10 @@ class Engine:
         """Return the command that captures *vantage* into *path*."""
         raise NotImplementedError
 
+    def piped(self, vantage: Vantage) -> int:
+        """Return how many bytes of memory are to lie between the tool's output and the disk, 0 where it writes its file itself."""
+        return 0
+
     def ready(self, text: str) -> bool:
         """Whether the tool says in *text* (all of its output) that it is listening."""
         raise NotImplementedError

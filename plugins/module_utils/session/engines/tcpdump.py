@@ -14,6 +14,7 @@ from .base import Engine, Stats, megabytes, newest
 if t.TYPE_CHECKING:
     from ..spec import Vantage
 
+MEBI = 1 << 20
 #: One number per line at the end, all in one line after SIGUSR1; older ones lack the last.
 _NUMBERS = (
     r"(\d+) packets? captured[,\n]\s*(\d+) packets? received by filter[,\n]\s*(\d+) packets? dropped by kernel"
@@ -49,7 +50,11 @@ class Tcpdump(Engine):
         return [*command, *file_options(vantage, path), *(["--", vantage.filter] if vantage.filter else [])]
 
     def tuning(self, vantage: Vantage) -> list[str]:
-        return ["-B", str(vantage.buffer_mib * 1024), "--time-stamp-precision=nano"]
+        return ["-B", str((vantage.buffer_mib * MEBI - self.piped(vantage)) // 1024), "--time-stamp-precision=nano"]
+
+    def piped(self, vantage: Vantage) -> int:
+        """Whole packets go through a pipe, with three quarters of the memory behind it, unless tcpdump rotates its files."""
+        return vantage.buffer_mib * MEBI * 3 // 4 if vantage.whole and not (vantage.ring or vantage.split) else 0
 
     def ready(self, text: str) -> bool:
         return "listening on " in text
