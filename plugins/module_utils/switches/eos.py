@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arista EOS: named sessions, one setting a line. Its ERSPAN is type I: GRE 0x88be without a header or an id. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from .names import namer, ports
+from .platform import Capabilities, Platform, options
+from .session import DIRECTIONS, Session, Source, normal
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CAPABILITIES = Capabilities(
+    types={
+        "local": options("interfaces", "acl", "acl_type", "truncate", "sample"),
+        "erspan_source": options("destination_ip", "source_ip", "vrf", "ttl", "dscp", "gre_protocol", "acl", "acl_type", "truncate", "sample"),
+    },
+    required={"erspan_source": ("source_ip",)},
+    directions={"interface": DIRECTIONS},
+    can_disable=False,
+    reasons={
+        "erspan_id": "it sends ERSPAN type I, which has no session id",
+        "header_type": "it sends ERSPAN type I, which has no header",
+        "vlan sources": "it mirrors interfaces only",
+    },
+)
+
+canonical = namer({"Ethernet": "e", "Port-Channel": "po", "Vlan": "vl", "Cpu": "cpu"})
+
+_LINE = re.compile(r"monitor session (\S+) (.+)")
+_SOURCE = re.compile(r"source (.+?)(?: (rx|tx|both))?")
+_ACL = re.compile(r"(ip|ipv6|mac) access-group (\S+)")
+_TUNNEL = re.compile(r"destination tunnel mode gre((?: (?:source|destination|ttl|dscp|protocol|vrf) \S+)+)")
+_WORDS = {"source": "source_ip", "destination": "destination_ip", "ttl": "ttl", "dscp": "dscp", "protocol": "gre_protocol", "vrf": "vrf"}
+
+
+def parse(text: str) -> dict[str, Session]:
+    """Return the sessions of `show running-config section monitor session`."""
+    found: dict[str, Session] = {}
+    for line in text.splitlines():
+        match = _LINE.fullmatch(line.strip())
+        if match and match[1] != "default":
+            session = found.get(match[1], Session(match[1], enabled=True))
+            found[match[1]] = _read(session, match[2].strip())
+    return {name: normal(session) for name, session in found.items()}
+
+
+def _read(session: Session, line: str) -> Session:
+    """Return *session* with what one *line* of it says added."""
+    try:
+        fields = _fields(session, line)
+    except ValueError:
+        fields = None
+    if fields is None:
+        fields = {"unknown": (*session.unknown, line)}
+    return dataclasses.replace(session, **fields)
+
+
+def _fields(session: Session, line: str) -> dict[str, t.Any] | None:
+    if match := _TUNNEL.fullmatch(line):
+        words = match[1].split()
+        values: dict[str, t.Any] = {_WORDS[key]: value for key, value in zip(words[::2], words[1::2])}
+        return {"type": "erspan_source", **{key: _value(key, value) for key, value in values.items()}}
+    if match := _ACL.fullmatch(line):
+        return {"acl_type": match[1], "acl": match[2]}
+    if match := re.fullmatch(r"truncate(?: size (\d{1,5}))?", line):
+        return {"truncate": int(match[1])} if match[1] else None
+    if match := re.fullmatch(r"sample (\d{1,9})", line):
+        return {"sample": int(match[1])}
+    if line.startswith("source ") and (match := _SOURCE.fullmatch(line)):
+        added = tuple(Source("interface", name, match[2] or "both") for name in ports(match[1], canonical))
+        return {"sources": session.sources + added}
+    if line.startswith("destination ") and not line.startswith("destination tunnel"):
+        return {"interfaces": (*session.interfaces, *ports(line.removeprefix("destination "), canonical))}
+    return None
+
+
+def _value(key: str, text: str) -> t.Any:
+    return int(text, 0) if key in ("ttl", "dscp", "gre_protocol") else text
+
+
+def render(want: Session | None, have: Session | None) -> list[str]:
+    """Return the commands, each of which EOS takes by itself."""
+    if want is None:
+        return [f"no monitor session {have.name}"] if have else []
+    old = _lines(have) if have else []
+    new = _lines(want)
+    gone = [f"no {line}" for line in _removed(want, have)]
+    return gone + [line for line in new if line not in old]
+
+
+def _removed(want: Session, have: Session | None) -> Iterable[str]:
+    """Yield what has to go first; a setting of which there is only one is replaced by typing the new one."""
+    if have is None:
+        return
+    head = f"monitor session {want.name}"
+    yield from (f"{head} source {source.name}" for source in have.sources if source not in want.sources)
+    yield from (f"{head} destination {name}" for name in have.interfaces if name not in want.interfaces)
+    if have.acl and (have.acl, have.acl_type) != (want.acl, want.acl_type):
+        yield f"{head} {have.acl_type} access-group {have.acl}"
+
+
+def _lines(session: Session) -> list[str]:
+    """Return *session* as EOS writes it, in the order of its configuration."""
+    head = f"monitor session {session.name}"
+    lines = [f"{head} {session.acl_type or 'ip'} access-group {session.acl}"] if session.acl else []
+    lines += [f"{head} source {source.name} {source.direction}" for source in session.sources]
+    lines += [f"{head} destination {name}" for name in session.interfaces]
+    if session.destination_ip:
+        lines.append(f"{head} destination tunnel mode gre {' '.join(_tunnel(session))}")
+    lines += [f"{head} truncate size {session.truncate}"] if session.truncate else []
+    lines += [f"{head} sample {session.sample}"] if session.sample else []
+    return lines
+
+
+def _tunnel(session: Session) -> Iterable[str]:
+    for word, option in _WORDS.items():
+        value = getattr(session, option)
+        if value is not None:
+            yield f"{word} {value:#06x}" if option == "gre_protocol" else f"{word} {value}"
+
+
+PLATFORM = Platform(
+    name="eos",
+    systems=("arista.eos.eos", "eos"),
+    reads=("show running-config section monitor session",),
+    parse=parse,
+    render=render,
+    caps=CAPABILITIES,
+    interface=canonical,
+    save="copy running-config startup-config",
+)

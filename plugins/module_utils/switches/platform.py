@@ -1,0 +1,232 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a platform is: two pure functions and a table of what it can do; and how a wish becomes its commands. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ..settings.model import Refused
+from .session import DIRECTIONS, OPTIONS, TYPES, Session, Source, complete, differing, normal, said
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+#: Text that may stand in a command line: nothing that ends a line, a word, a quotation, or asks for help.
+WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@-]{0,125}")
+PLAIN = re.compile(r"[A-Za-z0-9_.:/@(),+=-](?:[A-Za-z0-9_.:/@(),+= -]{0,238}[A-Za-z0-9_.:/@(),+=-])?")
+WORDS = ("interfaces", "vrf", "acl", "bridge")
+
+#: Words that stand for every session, or for none, on one platform or another.
+RESERVED = frozenset({"all", "default", "local", "type", "session"})
+
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "remote_vlan": (1, 4094),
+    "erspan_id": (1, 1023),
+    "ttl": (1, 255),
+    "dscp": (0, 63),
+    "header_type": (1, 3),
+    "mtu": (64, 10240),
+    "gre_protocol": (0, 0xFFFF),
+    "truncate": (4, 65535),
+    "sample": (1, 16777215),
+}
+
+_DESTINATION = {
+    "local": "interfaces",
+    "rspan_source": "remote_vlan",
+    "rspan_destination": "interfaces",
+    "erspan_source": "destination_ip",
+    "erspan_destination": "interfaces",
+}
+
+
+class Capabilities(t.NamedTuple):
+    """What a platform can do. What it cannot and somebody asks for is refused with *reasons*, never dropped.
+
+    *types* has for each type of session the options that it takes besides sources and enabled; *required* those it cannot
+    do without. *immutable* are the options that only deleting and making the session anew can change.
+    """
+
+    types: Mapping[str, frozenset[str]]
+    name: str = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
+    numbers: tuple[int, int] | None = None
+    required: Mapping[str, tuple[str, ...]] = {}
+    directions: Mapping[str, Collection[str]] = {"interface": DIRECTIONS, "vlan": DIRECTIONS}
+    limits: Mapping[str, tuple[int, int]] = {}
+    reasons: Mapping[str, str] = {}
+    immutable: frozenset[str] = frozenset()
+    can_disable: bool = True
+    mixed_sources: bool = False
+    destinations: int = 1
+    shared_sources: bool = False
+    ipv6: bool = False
+
+
+def _nothing_else(want: Session, text: str) -> None:
+    """Stand for a platform on which nothing outside the session matters."""
+
+
+class Platform(t.NamedTuple):
+    """One platform. *parse* takes what *reads* print, one after the other; *render* takes a wish that is checked and complete.
+
+    render(None, have) removes the session, render(want, None) makes it, render(want, have) changes it in place.
+    *refuse* raises Refused for what the rest of the configuration forbids. *host* platforms run *reads* and commands as
+    programs on the switch itself, the others type them on its command line, the commands in configuration mode.
+    """
+
+    name: str
+    systems: tuple[str, ...]
+    reads: tuple[str, ...]
+    parse: Callable[[str], dict[str, Session]]
+    render: Callable[[Session | None, Session | None], list[str]]
+    caps: Capabilities
+    interface: Callable[[str], str] = str
+    refuse: Callable[[Session, str], None] = _nothing_else
+    save: str | None = None
+    host: bool = False
+
+
+class Plan(t.NamedTuple):
+    """What is to be done. *how* is none, create, change, recreate or remove."""
+
+    how: str
+    before: Session | None
+    after: Session | None
+    commands: list[str]
+
+
+def canonical(platform: Platform, session: Session) -> Session:
+    """Return *session* with interfaces named as the device's configuration names them."""
+    sources = tuple(Source(s.kind, platform.interface(s.name), s.direction) if s.kind == "interface" else s for s in session.sources)
+    return normal(dataclasses.replace(session, sources=sources, interfaces=tuple(platform.interface(name) for name in session.interfaces)))
+
+
+def check(platform: Platform, want: Session) -> None:
+    """Raise Refused, naming platform and option, for a wish that *platform* cannot fulfil."""
+    caps = platform.caps
+    _check_name(platform, want.name)
+    if want.type not in TYPES or want.type not in caps.types:
+        raise _cannot(platform, want.type, f"it does {', '.join(sorted(caps.types))}")
+    for option, value in said(want).items():
+        if option not in caps.types[want.type] and option not in ("sources", "enabled"):
+            raise _cannot(platform, option, f"a session of type {want.type} has no such option there")
+        _check_value(platform, option, value)
+    if want.enabled is False and not caps.can_disable:
+        raise _cannot(platform, "enabled", "a session runs as long as it exists there")
+    _check_sources(platform, want)
+
+
+def _cannot(platform: Platform, what: str, otherwise: str) -> Refused:
+    return Refused(f"{platform.name} cannot do {what}: {platform.caps.reasons.get(what, otherwise)}")
+
+
+def _check_name(platform: Platform, name: str) -> None:
+    numbers = platform.caps.numbers
+    if numbers:
+        low, high = numbers
+        if not re.fullmatch(r"[1-9][0-9]{0,4}|0", name) or not low <= int(name) <= high:
+            raise Refused(f"{platform.name} numbers its sessions from {low} to {high}, not {name!r}")
+    elif name.lower() in RESERVED or not re.fullmatch(platform.caps.name, name):
+        raise Refused(f"{platform.name} cannot name a session {name!r}")
+
+
+def _check_value(platform: Platform, option: str, value: t.Any) -> None:
+    low, high = platform.caps.limits.get(option) or LIMITS.get(option) or (0, 0)
+    if (low, high) != (0, 0) and not low <= value <= high:
+        raise Refused(f"{platform.name} takes {option} from {low} to {high}, not {value}")
+    if option == "description" and not PLAIN.fullmatch(value):
+        raise Refused(f"description {value!r} cannot be typed on a switch: letters, digits, spaces and _.:/@(),+=- are fine")
+    for word in (value if isinstance(value, tuple) else (value,)) if option in WORDS else ():
+        if not WORD.fullmatch(word):
+            raise Refused(f"{option} {word!r} is not a name that a switch has")
+    if option in ("destination_ip", "source_ip") and ":" in value and not platform.caps.ipv6:
+        raise Refused(f"{platform.name} cannot do {option} {value}: it takes IPv4 only")
+    if option == "vlans" and not all(1 <= vlan <= 4094 for vlan in value):
+        raise Refused("VLANs of a filter are numbers from 1 to 4094")
+    if option == "interfaces" and len(value) > platform.caps.destinations:
+        raise Refused(f"{platform.name} sends a session to at most {platform.caps.destinations} interface, not {len(value)}")
+
+
+def _check_sources(platform: Platform, want: Session) -> None:
+    caps = platform.caps
+    for kind, name, direction in want.sources:
+        if kind not in caps.directions:
+            raise _cannot(platform, f"{kind} sources", "it has none")
+        if direction not in caps.directions[kind]:
+            raise _cannot(platform, f"direction {direction} of {kind} sources", f"it mirrors {', '.join(caps.directions[kind])}")
+        if kind == "vlan" and not (name.isdigit() and 1 <= int(name) <= 4094):
+            raise Refused(f"{name!r} is not a VLAN: it is a number from 1 to 4094")
+        if kind == "interface" and not WORD.fullmatch(name):
+            raise Refused(f"interface {name!r} is not a name that a switch has")
+        if kind == "interface" and name in want.interfaces:
+            raise Refused(f"{name} cannot be source and destination of one session")
+    if len({source.kind for source in want.sources}) > 1 and not caps.mixed_sources:
+        raise _cannot(platform, "interfaces and VLANs as sources of one session", "make two sessions")
+
+
+def check_complete(platform: Platform, goal: Session) -> None:
+    """Raise Refused when *goal*, completed from the device, still lacks what its type needs."""
+    needed = [_DESTINATION[goal.type], *platform.caps.required.get(goal.type, ())]
+    needed += ["remote_vlan"] if goal.type == "rspan_destination" else []
+    needed += ["sources"] if not goal.type.endswith("destination") else []
+    missing = [option for option in dict.fromkeys(needed) if option not in said(goal)]
+    if missing:
+        raise Refused(f"session {goal.name} of type {goal.type} on {platform.name} needs {', '.join(missing)}")
+
+
+def check_others(platform: Platform, goal: Session, sessions: Mapping[str, Session]) -> None:
+    """Raise Refused where another session already uses a port of *goal*; switches answer that with a warning at best."""
+    sources = {source.name for source in goal.sources if source.kind == "interface"}
+    for other in sessions.values():
+        if other.name == goal.name:
+            continue
+        taken = {source.name for source in other.sources if source.kind == "interface"}
+        shared = set() if platform.caps.shared_sources else sources & taken
+        clash = sorted(shared | sources & set(other.interfaces) | set(goal.interfaces) & (taken | set(other.interfaces)))
+        if clash:
+            raise Refused(f"{clash[0]} is used by session {other.name} already")
+
+
+def plan(platform: Platform, want: Session, have: Session | None) -> Plan:
+    """Return how *have* becomes *want*. Raises Refused for what the platform cannot do."""
+    want = canonical(platform, want)
+    check(platform, want)
+    goal = complete(want, have)
+    check_complete(platform, goal)
+    _check_sources(platform, goal)
+    if have is None:
+        return Plan("create", None, goal, platform.render(goal, None))
+    changed = differing(want, have)
+    if not changed:
+        return Plan("none", have, have, [])
+    if changed & (platform.caps.immutable | {"type"}):
+        return Plan("recreate", have, goal, platform.render(None, have) + platform.render(goal, None))
+    if have.unknown:
+        raise Refused(f"session {have.name} has what nobody here understands ({have.unknown[0]}), so it is not edited: remove it first")
+    return Plan("change", have, goal, platform.render(goal, have))
+
+
+def removal(platform: Platform, name: str, have: Session | None) -> Plan:
+    """Return how session *name* goes away."""
+    _check_name(platform, name)
+    if have is None:
+        return Plan("none", None, None, [])
+    return Plan("remove", have, None, platform.render(None, have))
+
+
+def render_many(platform: Platform, wants: Collection[Session]) -> list[str]:
+    """Return the commands that make *wants* on an empty switch."""
+    return [command for want in wants for command in plan(platform, want, None).commands]
+
+
+#: Everything but sources and enabled; a helper for capability tables.
+def options(*names: str) -> frozenset[str]:
+    """Return *names* as a set, having made sure that they are options."""
+    unknown = set(names) - set(OPTIONS)
+    if unknown:
+        raise ValueError(f"no options of a session: {sorted(unknown)}")
+    return frozenset(names)

@@ -1,0 +1,221 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds on every platform: what is rendered is read back, twice changes nothing, and nobody else's session is touched."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import sys
+import typing as t
+
+import pytest
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
+from ansible_collections.wirefleet.capture.plugins.module_utils.switches import platform as platforms
+from ansible_collections.wirefleet.capture.plugins.module_utils.switches import registry
+from ansible_collections.wirefleet.capture.plugins.module_utils.switches.platform import LIMITS, Platform, plan, removal
+from ansible_collections.wirefleet.capture.plugins.module_utils.switches.session import (
+    OPTIONS,
+    Session,
+    Source,
+    as_options,
+    differing,
+    from_options,
+    normal,
+    said,
+)
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from switch_models import MODELS
+
+#: Interfaces as each platform writes them, in its configuration.
+PORTS = {
+    "eos": [f"Ethernet{port}" for port in (*range(1, 12), "49/1")],
+}
+CLI = [platform for platform in registry.PLATFORMS.values() if platform.name in MODELS]
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+
+#: Forms that reach further than one session, or change what others use.
+FORBIDDEN = re.compile(
+    r"no monitor session (all|local|type)\b|no monitor session *$|undo mirroring-group (all|local|remote-\w+)\b|undo mirroring-group *$"
+    r"|clear bridge \S+ mirrors|(delete|deactivate) forwarding-options( analyzer)? *$|ip address \S+ force|nv unset system port-mirror *$"
+    r"|nv unset system *$|no monitor *$|undo observe-port *$|undo port-mirroring *$|no monitor erspan origin|no monitor session default"
+    r"|del-br|emer-reset|qdisc del dev \S+ (root|clsact|ingress) *$|copy .*startup|write|reload|\n|\r|[;`]"
+)
+
+
+def ports(platform: Platform) -> list[str]:
+    return PORTS[platform.name]
+
+
+def values(platform: Platform, option: str) -> st.SearchStrategy[t.Any]:
+    low, high = platform.caps.limits.get(option) or LIMITS.get(option) or (0, 0)
+    if high:
+        return st.integers(low, high)
+    address = st.ip_addresses(v=4).map(str)
+    return {
+        "interfaces": st.lists(st.sampled_from(ports(platform)), min_size=1, max_size=platform.caps.destinations, unique=True).map(tuple),
+        "vlans": st.lists(st.integers(1, 4094), min_size=1, max_size=5).map(tuple),
+        "destination_ip": address,
+        "source_ip": address,
+        "acl_type": st.sampled_from(["ip", "ipv6", "mac"]),
+        "description": st.from_regex(r"[A-Za-z0-9]{1,9}(-[A-Za-z0-9]{1,5})?", fullmatch=True),
+    }.get(option, st.from_regex(r"[A-Z][A-Z0-9]{1,8}", fullmatch=True))
+
+
+def names(platform: Platform) -> st.SearchStrategy[str]:
+    if platform.caps.numbers:
+        return st.integers(*platform.caps.numbers).map(str)
+    return st.from_regex(r"[A-Z][A-Za-z0-9-]{0,9}", fullmatch=True).filter(lambda name: name.lower() not in platforms.RESERVED)
+
+
+@st.composite
+def wishes(draw: t.Any, platform: Platform, name: str | None = None, kind: str | None = None) -> Session:
+    """Draw a complete session that *platform* takes."""
+    caps = platform.caps
+    kind = kind or draw(st.sampled_from(sorted(caps.types)))
+    needed = {platforms._DESTINATION[kind], *caps.required.get(kind, ())} | ({"remote_vlan"} if kind == "rspan_destination" else set())
+    chosen = needed | draw(st.sets(st.sampled_from(sorted(caps.types[kind])))) if caps.types[kind] else needed
+    fields = {option: draw(values(platform, option)) for option in OPTIONS if option in chosen}
+    if "acl" in fields or "acl_type" in fields:
+        fields |= {option: draw(values(platform, option)) for option in ("acl", "acl_type") if option in caps.types[kind]}
+    free = [port for port in ports(platform) if port not in fields.get("interfaces", ())]
+    sources: tuple[Source, ...] = ()
+    if kind.endswith("_destination"):
+        free = []
+    else:
+        what = draw(st.sampled_from(sorted(caps.directions)))
+        label = st.sampled_from(free) if what == "interface" else st.integers(1, 4094).map(str)
+        source = st.builds(Source, st.just(what), label, st.sampled_from(sorted(caps.directions[what])))
+        sources = tuple(draw(st.lists(source, min_size=1, max_size=4, unique_by=lambda one: one.name)))
+    enabled = draw(st.booleans()) if caps.can_disable else True
+    wish = normal(Session(draw(names(platform)) if name is None else name, kind, enabled=enabled, sources=sources, **fields))
+    try:
+        plan(platform, wish, None)
+    except Refused:
+        assume(False)
+    return wish
+
+
+on_each = pytest.mark.parametrize("switch", CLI, ids=lambda platform: platform.name)
+
+
+def test_every_platform_is_registered() -> None:
+    folder = pathlib.Path(registry.__file__).parent
+    defined = {path.stem for path in folder.glob("*.py") if "\nPLATFORM = " in path.read_text()}
+    listed = {sys.modules[platform.parse.__module__].__name__.rpartition(".")[2] for platform in registry.PLATFORMS.values()}
+    assert defined and defined == listed
+
+
+def test_every_system_means_one_platform() -> None:
+    systems = [system for platform in registry.PLATFORMS.values() for system in platform.systems]
+    assert len(systems) == len(set(systems))
+
+
+@on_each
+@FEW
+@given(data=st.data())
+def test_what_is_rendered_is_read_back(switch: Platform, data: t.Any) -> None:
+    wish = data.draw(wishes(switch))
+    have = switch.parse(MODELS[switch.name]("", plan(switch, wish, None).commands))
+    assert list(have) == [wish.name]
+    assert have[wish.name].unknown == ()
+    assert {option: getattr(have[wish.name], option) for option in said(wish)} == said(wish)
+    assert plan(switch, wish, have[wish.name]).how == "none"
+
+
+@on_each
+@FEW
+@given(data=st.data())
+def test_what_people_read_is_what_they_can_ask_for(switch: Platform, data: t.Any) -> None:
+    wish = data.draw(wishes(switch))
+    assert from_options(as_options(wish)) == wish
+
+
+@on_each
+@FEW
+@given(data=st.data())
+def test_any_session_becomes_any_other(switch: Platform, data: t.Any) -> None:
+    first = data.draw(wishes(switch))
+    second = data.draw(wishes(switch, first.name))
+    text = MODELS[switch.name]("", plan(switch, first, None).commands)
+    change = plan(switch, second, switch.parse(text)[first.name])
+    text = MODELS[switch.name](text, change.commands)
+    have = switch.parse(text)[second.name]
+    assert not differing(second, have)
+    assert (change.how == "none") == (not change.commands)
+
+
+@on_each
+@FEW
+@given(data=st.data())
+def test_a_change_cut_off_anywhere_heals_with_the_next(switch: Platform, data: t.Any) -> None:
+    first = data.draw(wishes(switch))
+    second = data.draw(wishes(switch, first.name))
+    text = MODELS[switch.name]("", plan(switch, first, None).commands)
+    commands = plan(switch, second, switch.parse(text)[first.name]).commands
+    text = MODELS[switch.name](text, commands[: data.draw(st.integers(0, len(commands)))])
+    have = switch.parse(text).get(second.name)
+    text = MODELS[switch.name](text, plan(switch, second, have).commands)
+    assert not differing(second, switch.parse(text)[second.name])
+
+
+@on_each
+@FEW
+@given(data=st.data())
+def test_removing_leaves_every_other_session(switch: Platform, data: t.Any) -> None:
+    mine, other = data.draw(wishes(switch)), data.draw(wishes(switch))
+    assume(mine.name != other.name)
+    used = {source.name for source in mine.sources} | set(mine.interfaces)
+    assume(not used & ({source.name for source in other.sources} | set(other.interfaces)))
+    assume(mine.remote_vlan is None or mine.remote_vlan != other.remote_vlan)
+    model = MODELS[switch.name]
+    alone = switch.parse(model("", plan(switch, other, None).commands))
+    both = model(model("", plan(switch, other, None).commands), plan(switch, mine, None).commands)
+    assert switch.parse(both)[other.name] == alone[other.name]
+    assert switch.parse(model(both, removal(switch, mine.name, switch.parse(both)[mine.name]).commands)) == alone
+
+
+@on_each
+@FEW
+@given(data=st.data())
+def test_nothing_that_reaches_further_is_ever_rendered(switch: Platform, data: t.Any) -> None:
+    first = data.draw(wishes(switch))
+    second = data.draw(wishes(switch, first.name))
+    commands = plan(switch, first, None).commands + plan(switch, second, first).commands + removal(switch, first.name, first).commands
+    assert not [command for command in commands if FORBIDDEN.search(command)]
+
+
+@on_each
+@FEW
+@given(data=st.data(), text=st.text(max_size=20))
+def test_no_text_of_a_wish_reaches_the_switch_unchecked(switch: Platform, data: t.Any, text: str) -> None:
+    """Whatever somebody writes into an option, it is refused or stays within one word or line."""
+    wish = data.draw(wishes(switch))
+    field = data.draw(st.sampled_from(["name", "description", "vrf", "acl", "interfaces", "sources", "bridge"]))
+    value: t.Any = {"interfaces": (text,), "sources": (Source("interface", text, "rx"),)}.get(field, text)
+    try:
+        commands = plan(switch, dataclasses.replace(wish, **{field: value}), None).commands
+    except Refused as refusal:
+        assert str(refusal)
+    else:
+        assert not [command for command in commands if FORBIDDEN.search(command)]
+
+
+@on_each
+@FEW
+@given(text=st.text(max_size=300))
+def test_any_text_can_be_read(switch: Platform, text: str) -> None:
+    try:
+        switch.parse(text)
+    except Refused as refusal:
+        assert str(refusal)
+
+
+@on_each
+def test_what_a_platform_cannot_do_is_said_with_its_name(switch: Platform) -> None:
+    for kind in set(platforms.TYPES) - set(switch.caps.types):
+        with pytest.raises(Refused, match=f"{switch.name} cannot do {kind}"):
+            plan(switch, Session(str((switch.caps.numbers or ("A",))[0]), kind), None)
