@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .model import Kind, Reading, Refused, Value
-from .modprobe_text import MODULE, Option, bad_value, normal, parse_options, parse_parmtype, parse_passed, render_options
+from .modprobe_text import MODULE, Option, bad_value, normal, parse_options, parse_parm, parse_parmtype, parse_passed, render_options
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -86,14 +86,18 @@ def own_path(module: str) -> str:
 
 
 def parameter_types(host: Host, module: str) -> tuple[dict[str, str], str | None]:
-    """Return {parameter: type} of *module*, or {} and why it can have no options: an uninstalled driver leaves its file."""
+    """Return {parameter: type} of *module*, or {} and why it can have no options: an uninstalled driver leaves its file.
+
+    A parameter that a function of the module sets, as loop's max_loop, has a description only: its type is "".
+    """
     shown = host.run(["modinfo", "-F", "parmtype", module])
     if shown.rc:
         release = host.run(["uname", "-r"]).out.strip()
         return {}, f"kernel {release} has no module {module}: check its name, or install the driver for this kernel"
     if host.run(["modinfo", "-F", "filename", module]).out.strip() == "(builtin)":
         return {}, f"{module} is built into this kernel, where modprobe options do not reach: use its command line ({module}.NAME=VALUE)"
-    return parse_parmtype(shown.out), None
+    described = parse_parm(host.run(["modinfo", "-0", "-F", "parm", module]).out)
+    return {**dict.fromkeys(described, ""), **parse_parmtype(shown.out)}, None
 
 
 def read_options(host: Host) -> list[Option]:
@@ -117,7 +121,8 @@ def _check(module: str, name: str, value: str, reading: Reading) -> None:
         raise Refused(f"{module} has no parameter {name!r}, and would ignore it with a warning: it has {known}")
     why = bad_value(types[name], value)
     if why:
-        raise Refused(f"{value!r} is no value for {module} {name} ({types[name]}), the module would not load: {why}")
+        kind = f" ({types[name]})" if types[name] else ""
+        raise Refused(f"{value!r} is no value for {module} {name}{kind}, the module would not load: {why}")
     for option in reading.facts["others"]:
         if option.parameter == name and option.value != value:
             raise Refused(

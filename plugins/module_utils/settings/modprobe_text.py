@@ -66,6 +66,12 @@ def parse_parmtype(text: str) -> dict[str, str]:
     return {name: kind.strip() for name, colon, kind in rows if colon and PARAMETER.fullmatch(name)}
 
 
+def parse_parm(text: str) -> list[str]:
+    """Return the parameters in the output of `modinfo -0 -F parm`, `name:description` each, of one or more lines."""
+    rows = (row.partition(":") for row in text.split("\0"))
+    return [name for name, colon, _description in rows if colon and PARAMETER.fullmatch(name)]
+
+
 def parse_passed(text: str, module: str) -> dict[str, str] | None:
     """Return what *module* would be loaded with by the output of `modprobe --show-depends`, None where a command loads it."""
     for line in reversed(text.splitlines()):

@@ -15,6 +15,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.settings.modprob
     Option,
     bad_value,
     parse_options,
+    parse_parm,
     parse_parmtype,
     parse_passed,
     render_options,
@@ -34,8 +35,10 @@ INSMOD = "insmod /lib/modules/6.1.0/kernel/drivers/net/ethernet/mellanox/mlx4/ml
 RECORDED: dict[str, tuple[int, str, str]] = {
     "uname -r": (0, "6.1.0\n", ""),
     "modinfo -F parmtype mlx4_core": (0, MLX4_TYPES, ""),
+    "modinfo -0 -F parm mlx4_core": (0, "log_num_mgm_entry_size:log mgm size\0", ""),
     "modinfo -F filename mlx4_core": (0, INSMOD.split()[1], ""),
     "modinfo -F parmtype mlx5_core": (0, MLX5_TYPES, ""),
+    "modinfo -0 -F parm mlx5_core": (0, "prof_sel:profile selector. Valid range 0 - 2\0", ""),
     "modinfo -F filename mlx5_core": (0, "/lib/modules/6.1.0/mlx5_core.ko", ""),
     "modinfo -F parmtype ipv6": (0, "disable:int\n", ""),
     "modinfo -F filename ipv6": (0, "(builtin)\n", ""),
@@ -97,6 +100,13 @@ def test_the_kernels_spelling_is_understood(kind: str, stored: str, live: str, s
 
 def test_parameters_are_read_past_lines_that_are_none() -> None:
     assert parse_parmtype("a:int\n  continued: text\nnum_vfs:array of byte\n") == {"a": "int", "num_vfs": "array of byte"}
+
+
+def test_parameters_with_a_description_only_are_parameters() -> None:
+    """loop of Linux 6.1.176, as modinfo prints it, and a description of two lines."""
+    text = "max_loop:Maximum number of loop devices\0hw_queue_depth:Queue depth. Default: 128\nunit: entries\0"
+    assert parse_parm(text) == ["max_loop", "hw_queue_depth"]
+    assert (bad_value("", "16"), same_value("", "16", "16")) == (None, True)
 
 
 @pytest.mark.parametrize(
