@@ -98,7 +98,7 @@ class Capture:
             stderr=log,
             cwd=self.raw,
             env=engine_environment(),
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - the supervisor has one thread
+            preexec_fn=_as_engine,  # noqa: PLW1509 - the supervisor has one thread
             start_new_session=True,
         )
 
@@ -334,8 +334,9 @@ def engine_environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", "") + ":" + SEARCH_PATH, "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _die_with_parent() -> None:
-    """Runs in the child: no engine outlives a supervisor that was killed."""
+def _as_engine() -> None:
+    """Runs in the child: no engine outlives a supervisor that was killed, nor ignores SIGINT because that one was begun by nohup."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
 
 

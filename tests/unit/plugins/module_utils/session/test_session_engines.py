@@ -162,7 +162,13 @@ def test_ibdump_stand_in_is_told_the_right_thing_and_stopped_with_sigint(tmp_pat
     engine = registry.engine_named("ibdump")
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "OUT": out}
     with subprocess.Popen(
-        engine.argv(VANTAGE._replace(capture_on="mlx5_1:2"), out), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        engine.argv(VANTAGE._replace(capture_on="mlx5_1:2"), out),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # a shell can trap no signal that whoever started these tests had ignored, as nohup's and background jobs are
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         line = t.cast("t.TextIO", process.stdout).readline()
         assert engine.ready(line)
