@@ -14,11 +14,12 @@ import sys
 import time
 import typing as t
 
-from .story import PACKETS, PSN_MASK, PSN_VALUE, Check, Flow, flag_of, packets_of
+from .story import BALANCERS, PACKETS, PSN_MASK, PSN_VALUE, Check, Flow, copies_of, flag_of, packets_at, packets_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SENDER, RECEIVER = "rdma1", "rdma2"
 RDMA_DEVICE = "ens1f0np0"
+LOAD_BALANCER = "lb1"
 
 
 class Failed(Exception):
@@ -62,6 +63,11 @@ class Lab:
         print("  sniffer: " + ", ".join(f"{host} {value}" for host, value in flags.items()), flush=True)
         return "/".join(sorted({str(value) for value in flags.values()}))
 
+    def copies(self) -> list[str | None]:
+        """Return whether each DPVS instance copies the packets of its first port now."""
+        words = [["env", f"DPVS_IPC_FILE={balancer.ipc_file}", "dpip", "link", "show", "dpdk0"] for balancer in BALANCERS]
+        return [copies_of(self.on_host(LOAD_BALANCER, *argv)) for argv in words]
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
@@ -97,7 +103,7 @@ def default_evidence(lab: str) -> str:
 def run(lab: Lab, evidence: str) -> list[Check]:
     inventory = lab("inventory", capture_output=True).stdout.strip()
     lab("status")
-    flags = [lab.sniffer()]
+    flags, copies = [lab.sniffer()], lab.copies()
     say("Make RDMA visible")
     lab.playbook("enable_rdma_sniffer.yml", inventory)
     flags.append(lab.sniffer())
@@ -111,7 +117,7 @@ def run(lab: Lab, evidence: str) -> list[Check]:
     lab.playbook("disable_rdma_sniffer.yml", inventory)
     flags.append(lab.sniffer())
     say("Does the evidence agree with what is known to be true?")
-    checks = compare(lab, newest(evidence), flow, flags)
+    checks = [*compare(lab, newest(evidence), flow, flags), *compare_dpvs(lab, newest(evidence), copies)]
     print("\n".join(map(str, checks)))
     return checks
 
@@ -147,6 +153,17 @@ def compare(lab: Lab, folder: pathlib.Path, flow: Flow, flags: list[str]) -> lis
         Check("the private flag before, during and after", ["off", "on", "off"], flags),
         Check("packets that the switch dropped", flow.dropped(), int(lab("drop", "count", SENDER, capture_output=True).stdout)),
         Check("sha256sum -c SHA256SUMS", 0, sums.returncode),
+    ]
+
+
+def compare_dpvs(lab: Lab, folder: pathlib.Path, before: list[str | None]) -> list[Check]:
+    manifest = json.loads((folder / "campaign.json").read_text())
+    return [
+        *(
+            Check(f"echoes and replies through DPVS ({row.ipc_file})", 2 * row.echoes, packets_at(manifest, row.vantage_id))
+            for row in BALANCERS
+        ),
+        Check("whether DPVS copies packets, before and after", [["off"] * len(BALANCERS)] * 2, [before, lab.copies()]),
     ]
 
 

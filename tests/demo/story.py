@@ -12,6 +12,17 @@ PSN_MASK = 0x3F
 PSN_VALUE = 0x15
 
 
+class Balancer(t.NamedTuple):
+    """An instance of DPVS, the vantage on its first port, and how many echo requests go through it."""
+
+    ipc_file: str
+    vantage_id: str
+    echoes: int
+
+
+BALANCERS = (Balancer("/var/run/dpvs.ipc", "lb1__dpdk0", 40), Balancer("/var/run/dpvs2.ipc", "lb1__dpdk0_var_run_dpvs2", 25))
+
+
 class Flow(t.NamedTuple):
     """A RoCEv2 flow that the demo sends: how many packets, and the PSN of the first."""
 
@@ -44,6 +55,17 @@ def flag_of(text: str, flag: str) -> str | None:
         if colon and name.strip() == flag:
             return value.strip()
     return None
+
+
+def packets_at(manifest: dict[str, t.Any], vantage_id: str) -> int | None:
+    """Return the packets inside the window that one vantage holds, None where it holds none that could be counted."""
+    return next((row["counts"]["in_window"] for row in manifest["vantages"] if row["vantage_id"] == vantage_id), None)
+
+
+def copies_of(text: str) -> str | None:
+    """Return whether the output of `dpip link show DEV` says that packets are copied, None where it shows no device."""
+    lines = text.splitlines()
+    return None if len(lines) < 2 else "on" if {"forward2kni", "foward2kni"} & set(lines[1].split()) else "off"
 
 
 def packets_of(manifest: dict[str, t.Any], host: str) -> int | None:

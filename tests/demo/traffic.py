@@ -1,16 +1,19 @@
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo's traffic: waits for the window, then sends RoCEv2 between the RDMA peers and TCP between two other hosts."""
+"""The demo's traffic, once the window is open: RoCEv2 between the RDMA peers, TCP between two hosts, echoes through DPVS."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import time
+
+from .story import BALANCERS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRAFFIC = ROOT / "tests" / "traffic"
@@ -65,6 +68,11 @@ def opening(evidence: pathlib.Path, since: float) -> float:
     raise SystemExit(f"no campaign was planned in {evidence} within a minute")
 
 
+def _answered(text: str) -> str:
+    found = re.search(r"(\d+) received", text)
+    return found[1] if found else "0"
+
+
 def main() -> int:
     options = parser().parse_args()
     lab, since = Lab(options.lab), time.time()
@@ -77,10 +85,15 @@ def main() -> int:
     server = lab.start("server1", "python3", f"{REMOTE}/tcp_bulk.py", "serve", "--port", str(PORT))
     time.sleep(0.5)
     client = lab.start("client1", "python3", f"{REMOTE}/tcp_bulk.py", "send", "--target", "10.78.0.5", "--port", str(PORT))
+    echoes = [
+        lab.start("lb1", *f"ip netns exec client{n} ping -q -i 0.05 -c {balancer.echoes} 10.79.{n}.2".split())
+        for n, balancer in enumerate(BALANCERS, 1)
+    ]
     words = ["--device", "ens1f0np0", "--source", "10.78.0.2", "--target", "10.78.0.3", "--target-mac", mac]
     words += ["--packets", str(options.packets), "--first-psn", str(options.first_psn)]
     said = {"roce": json.loads(lab.run("rdma1", "python3", f"{REMOTE}/roce_send.py", *words))}
     said["tcp"] = {**json.loads(client.communicate(timeout=30)[0]), **json.loads(server.communicate(timeout=30)[0])}
+    said["dpvs"] = [int(_answered(ping.communicate(timeout=30)[0].decode())) for ping in echoes]
     print(json.dumps(said))
     return 0
 

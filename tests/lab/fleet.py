@@ -24,6 +24,8 @@ class Host:
     groups: tuple[str, ...] = ()
     data_device: str = "eth1"
     memory_mib: int = 256
+    #: How many doubles of DPVS run on it.
+    dpvs: int = 0
     clock_offset_s: float = 0.0
 
     @property
@@ -58,10 +60,12 @@ FLEETS: t.Mapping[str, tuple[Host, ...]] = {
         Host("server1", 4, groups=("tcp_hosts",)),
         Host("mon1", 5, groups=("monitors",)),
         Host("spare1", 6),
+        Host("lb1", 7, groups=("dpvs",), dpvs=2),
     ),
     "pair": (Host("node1", 1, groups=("tcp_hosts",)), Host("node2", 2, groups=("tcp_hosts",))),
     "mixed": (_rdma("rdma1", 1), Host("node1", 2, groups=("tcp_hosts",)), Host("bare1", 3, init="sshd", groups=("tcp_hosts",))),
     "rdma": (_rdma("rdma1", 1), _rdma("rdma2", 2)),
+    "dpvs": (Host("lb1", 1, groups=("dpvs",), dpvs=2),),
     "clocks": (_rdma("rdma1", 1, clock_offset_s=1.5), _rdma("rdma2", 2, clock_offset_s=-3.0)),
     "rdma-guests": tuple(Host(f"guest{n}", n, kind="qemu", groups=("rdma_hosts",), memory_mib=512) for n in (1, 2)),
     "bench": tuple(Host(f"node{n}", n, groups=("tcp_hosts",)) for n in range(1, 9)),

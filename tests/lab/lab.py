@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from . import namespace, network, qemu, qemuroot, uml
+from . import loadbalancer, namespace, network, qemu, qemuroot, uml
 from .fleet import Host, fleet
 from .hub import Hub
 from .inventory import inventory
@@ -35,7 +35,7 @@ def up(hub: Hub, name: str) -> float:
     hosts = fleet(name)
     kinds = {host.kind for host in hosts}
     ensure(hosts)
-    require(not kinds <= {"namespace"})
+    require(not kinds <= {"namespace"} or any(host.dpvs for host in hosts))
     for kind in sorted(kinds):
         PREPARE[kind]()
     hub.create()
@@ -73,6 +73,8 @@ def populate(hub: Hub, name: str) -> None:
     for host in hosts:
         if host.kind != "namespace":
             set_clock(hub, host)
+        if host.dpvs:
+            loadbalancer.furnish(ssh_words(hub, host), host)
 
 
 def set_clock(hub: Hub, host: Host) -> None:

@@ -29,7 +29,7 @@ def as_root() -> list[str]:
     return ["unshare", *spaces(), "--"] if ordinary() else []
 
 
-def require(uml: bool) -> None:
+def require(tun: bool) -> None:
     """Say what this machine does not give an ordinary user, before anything is built."""
     if not ordinary():
         return
@@ -40,5 +40,5 @@ def require(uml: bool) -> None:
         raise Problem(f"{name} has no range of subordinate ids, which a lab without root needs: as root, {command}")
     if tried.returncode:
         raise Problem(f"this machine gives users no namespaces of their own ({tried.stderr.strip()}): run the lab as root")
-    if uml and not os.access(TUN, os.R_OK | os.W_OK):
-        raise Problem(f"hosts with a kernel of their own need {TUN}, which this user may not open: as root, chmod 666 {TUN}")
+    if tun and not os.access(TUN, os.R_OK | os.W_OK):
+        raise Problem(f"hosts with a kernel of their own and load balancers need {TUN}, which this user may not open: as root, chmod 666 {TUN}")

@@ -12,6 +12,7 @@ import sys
 
 import pytest
 from ansible_collections.wirefleet.capture.tests.demo.__main__ import Lab, default_evidence
+from ansible_collections.wirefleet.capture.tests.demo.story import copies_of, packets_at
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -29,3 +30,13 @@ def test_every_verb_is_for_the_lab_of_that_name(monkeypatch: pytest.MonkeyPatch)
 
 def test_each_has_evidence_of_its_own() -> None:
     assert len({default_evidence(name) for name in ("demo", "mine", "yours")}) == 3
+
+
+def test_dpip_spells_the_flag_in_two_ways() -> None:
+    head = "1: dpdk0: socket 0 mtu 1500 rx-queue 1 tx-queue 1\n    UP 10000 Mbps full-duplex fixed-nego promisc "
+    assert [copies_of(text) for text in (head, f"{head}foward2kni", f"{head}forward2kni", "")] == ["off", "on", "on", None]
+
+
+def test_a_vantage_that_is_not_there_has_no_count() -> None:
+    found = {"vantages": [{"vantage_id": "lb1__dpdk0", "counts": {"in_window": 80}}]}
+    assert [packets_at(found, name) for name in ("lb1__dpdk0", "lb1__dpdk1")] == [80, None]

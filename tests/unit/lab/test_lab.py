@@ -147,7 +147,7 @@ def test_an_ordinary_user_is_told_what_is_missing(stderr: str, sentence: str, mo
     monkeypatch.setattr("getpass.getuser", lambda: "u")
     monkeypatch.setattr(user.subprocess, "run", lambda argv, **_: subprocess.CompletedProcess(argv, 1, "", stderr))
     with pytest.raises(Problem, match=sentence):
-        user.require(uml=False)
+        user.require(tun=False)
 
 
 MADISON = """\

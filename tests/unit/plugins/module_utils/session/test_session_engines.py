@@ -168,7 +168,7 @@ def test_ibdump_stand_in_is_told_the_right_thing_and_stopped_with_sigint(tmp_pat
         stderr=subprocess.STDOUT,
         text=True,
         # a shell can trap no signal that whoever started these tests had ignored, as nohup's and background jobs are
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
     ) as process:
         line = t.cast("t.TextIO", process.stdout).readline()
         assert engine.ready(line)

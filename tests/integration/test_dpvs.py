@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A campaign over ssh on a load balancer with two instances of DPVS (the double of tests/dpvs), and what is left when things die."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pathlib
+import signal
+import time
+
+import pytest
+import yaml
+
+from tests.integration.fleet import wait_until
+
+HOST = "lb1"
+NUMBERS = itertools.count(1)
+IPC_FILES = {"client1": "/var/run/dpvs.ipc", "client2": "/var/run/dpvs2.ipc"}
+ECHOES = {"client1": 40, "client2": 25}
+
+
+@pytest.fixture
+def campaign(tmp_path, dpvs):
+    """Return the words that run a campaign on the same port of both instances; its evidence lies in tmp_path."""
+    name = f"dpvs{next(NUMBERS)}"
+    vantages = [{"hosts": "dpvs", "device": "dpdk0", "dpvs": {"ipc_file": path}, "filter": "icmp"} for path in IPC_FILES.values()]
+    text = {"campaign_vantages": vantages, "campaign_start": "+8s", "campaign_duration": "6s", "campaign_limits": {"bytes": "20M", "min_free": "1%"}}
+    file = pathlib.Path(dpvs.inventory).parent / "campaigns" / f"{name}.yml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(yaml.safe_dump(text))
+    return ["-e", f"campaign={name}", "-e", f"campaign_evidence_root={tmp_path / 'evidence'}"]
+
+
+def manifest(tmp_path):
+    (folder,) = [path for path in (tmp_path / "evidence").iterdir() if path.suffix != ".partial"]
+    return json.loads((folder / "campaign.json").read_text())
+
+
+def shown(fleet):
+    """Return what both instances say of their port, and the state of its KNI device."""
+    look = "DPVS_IPC_FILE={} dpip link show dpdk0; ip -n {} link show dpdk0.kni | grep -o 'state [A-Z]*'"
+    return [fleet.ssh(HOST, look.format(path, f"dpvs{n}"), check=False) for n, path in enumerate(IPC_FILES.values(), 1)]
+
+
+def copying(text):
+    return "foward2kni" in text or "forward2kni" in text
+
+
+def capturing(fleet, words):
+    name = words[1].partition("=")[2]
+    heartbeat = f"cat /var/lib/wirefleet/*-{name}-*/heartbeat.json"
+    wait_until(lambda: '"capturing"' in fleet.ssh(HOST, heartbeat, check=False), 40, "no window opened")
+
+
+def echo(fleet):
+    for end, count in ECHOES.items():
+        fleet.ssh(HOST, f"ip netns exec {end} ping -q -i 0.02 -c {count} 10.79.{end[-1]}.2")
+
+
+def test_both_instances_are_seen_and_put_back(dpvs, campaign, tmp_path):
+    before = shown(dpvs)
+    assert not any(map(copying, before))
+    controller = dpvs.start(*dpvs.playbook_words("capture_campaign.yml", *campaign))
+    capturing(dpvs, campaign)
+    assert all(map(copying, shown(dpvs)))
+    echo(dpvs)
+    out, _none = controller.communicate(timeout=120)
+    assert controller.returncode == 0, out
+    found = {row["vantage_id"]: (row["status"], row["counts"]["in_window"]) for row in manifest(tmp_path)["vantages"]}
+    assert found == {"lb1__dpdk0": ("ok", 2 * ECHOES["client1"]), "lb1__dpdk0_var_run_dpvs2": ("ok", 2 * ECHOES["client2"])}, out
+    assert shown(dpvs) == before
+
+
+@pytest.mark.parametrize("victim", ["controller", "supervisor"])
+def test_dpvs_stops_copying_whoever_is_killed(dpvs, campaign, tmp_path, victim):
+    before = shown(dpvs)
+    controller = dpvs.start(*dpvs.playbook_words("capture_campaign.yml", *campaign))
+    capturing(dpvs, campaign)
+    echo(dpvs)
+    # an engine that dies with its supervisor forgets what the kernel has not handed over yet, at most a second's packets
+    time.sleep(1.5)
+    if victim == "controller":
+        os.killpg(controller.pid, signal.SIGKILL)
+    else:
+        dpvs.ssh(HOST, "pkill -KILL -f 'supervisor.pyz run'")
+    wait_until(lambda: shown(dpvs) == before, 30, f"still copying: {shown(dpvs)}")
+    if victim == "controller":
+        done = dpvs.playbook("collect.yml", *campaign)
+        assert done.returncode == 0, done.stdout
+    else:
+        controller.communicate(timeout=120)
+    counts = [row["counts"]["in_window"] for row in manifest(tmp_path)["vantages"]]
+    assert counts == [2 * ECHOES["client1"], 2 * ECHOES["client2"]]
