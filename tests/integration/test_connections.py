@@ -106,7 +106,7 @@ def test_a_sudo_password_is_used_and_seen_nowhere(pair, campaign, tmp_path):
     assert_seen(tmp_path, "node1__eth1")
     kept = [path for path in (tmp_path / "evidence").rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
     assert kept == []
-    assert pair.ssh("node1", f"grep -rl {PASSWORD} /var/lib/wirefleet /var/log /home/careful", check=False) == ""
+    assert pair.ssh("node1", f"grep -rl {PASSWORD} /var/lib/wirefleet /var/log ~careful", check=False) == ""
 
 
 def test_a_missing_sudo_password_is_said_before_anything_is_touched(pair, campaign, tmp_path):

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 
 import pytest
 import yaml
 
 JOURNALS = "/var/lib/wirefleet"
+#: Campaigns that other tests wrote beside the inventory may be named among them.
+SHIPPED = re.compile(r"There are (?:\S+, )*demo, (?:\S+, )*example, ")
 
 
 @pytest.fixture
@@ -68,12 +71,12 @@ def test_neither_root_nor_become(run, untouched):
 def test_no_campaign_is_named(pair, untouched, playbook):
     said = words(pair.playbook(playbook))
     assert "Say which campaign: add -e campaign=NAME" in said
-    assert "There are demo, example, " in said or "playbooks/status.yml lists what the hosts hold" in said
+    assert SHIPPED.search(said) or "playbooks/status.yml lists what the hosts hold" in said
     assert "missing required arguments" not in said and "arg spec" not in said
 
 
 def test_a_campaign_that_is_not_written_names_those_that_are(pair, untouched):
-    assert "There are demo, example, " in words(pair.playbook("capture_campaign.yml", "-e", "campaign=nosuch"))
+    assert SHIPPED.search(words(pair.playbook("capture_campaign.yml", "-e", "campaign=nosuch")))
 
 
 @pytest.mark.parametrize("playbook", ["stop.yml", "collect.yml"])
