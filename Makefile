@@ -12,6 +12,9 @@ SCRIPTS := scripts/* tests/tools/*.sh tests/lab/init/*.sh molecule/lab/*.sh .ci/
 
 FLEET ?= demo
 LAB ?= demo
+# Integration tests mostly wait for windows, so more of them than there are cores can run side by side.
+CORES ?= $(shell nproc)
+WAITERS ?= $(shell echo $$(($(CORES) * 2)))
 
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/tree
 export PATH := $(CURDIR)/.cache/tools/bin:$(PATH)
@@ -30,14 +33,12 @@ test: ## everything below that proves the collection
 unit: $(VENV) $(NEWEST) ## unit tests, on the oldest supported ansible-core and on the newest
 	@tests/tools/need.sh "the unit tests" $(CAPTURE)
 	@for python in .venv .cache/newest; do \
-	    [ ! -x $$python/bin/python ] || PYTHONPATH=.cache/tree $$python/bin/python -m pytest -q tests/unit || exit 1; \
+	    [ ! -x $$python/bin/python ] || PYTHONPATH=.cache/tree $$python/bin/python -m pytest -q -n $(CORES) --dist worksteal tests/unit || exit 1; \
 	done
 
 sanity: $(VENV) $(NEWEST) ## ansible-test sanity, on both, with every Python for managed hosts that is found
 	@tests/tools/need.sh "ansible-test" git=git
-	@for venv in .venv .cache/newest; do \
-	    [ ! -x $$venv/bin/python ] || tests/tools/ansible_test.sh $$venv sanity --color no || exit 1; \
-	done
+	@tests/tools/beside.sh $(foreach venv,.venv .cache/newest,$(if $(wildcard $(venv)/bin/python),"tests/tools/ansible_test.sh $(venv) sanity --color no"))
 
 lint: $(TOOLS) ## ruff, mypy, shellcheck, yamllint, and ansible-lint with its production profile
 	ruff check
@@ -59,7 +60,7 @@ molecule: $(VENV) $(TOOLS) ## the roles, on hosts of the lab
 
 integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
 	@tests/tools/need.sh "the integration tests" $(CAPTURE)
-	$(PYTHON) -m pytest -q $(wildcard tests/integration tests/faults)
+	$(PYTHON) -m pytest -q -n $(WAITERS) --dist loadgroup tests/integration tests/faults
 
 demo: $(VENV) ## the whole story on a fleet of this machine; KEEP=1 leaves the fleet up, LAB=name has one of your own
 	@$(PYTHON) -m tests.demo --lab $(LAB) $(if $(KEEP),--keep)

@@ -24,6 +24,7 @@ LITTLE = 16 << 20
 
 
 class ActionModule(CampaignAction):
+    _supports_check_mode = False
     OPTIONS: t.ClassVar[dict[str, t.Any]] = {
         **RUN_OPTIONS,
         "compress": {"type": "str", "choices": ["auto", "never", "gzip", "zstd"], "default": "auto"},

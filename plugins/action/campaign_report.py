@@ -22,6 +22,7 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action 
 
 
 class ActionModule(CampaignAction):
+    _supports_check_mode = False
     _requires_connection = False
     OPTIONS: t.ClassVar[dict[str, t.Any]] = {**RUN_OPTIONS, "publish_incomplete": {"type": "bool", "default": False}}
 

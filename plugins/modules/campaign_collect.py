@@ -34,7 +34,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: none
-    details: Collecting is all it does.
+    details: Collecting is all it does, so it is skipped.
   diff_mode:
     support: none
 """

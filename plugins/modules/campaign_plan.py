@@ -60,13 +60,13 @@ EXAMPLES = r"""
 - name: Plan the run
   wirefleet.capture.campaign_plan:
     campaign: pfc-storm
-    evidence_root: evidence
+    evidence_root: "{{ playbook_dir }}/evidence"
   register: campaign_run
 
 - name: Find the open run
   wirefleet.capture.campaign_plan:
     campaign: pfc-storm
-    evidence_root: evidence
+    evidence_root: "{{ playbook_dir }}/evidence"
     state: found
   register: campaign_run
 """

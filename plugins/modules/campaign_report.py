@@ -30,7 +30,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: none
-    details: Publishing is all it does.
+    details: Publishing is all it does, so it is skipped.
   diff_mode:
     support: none
 """

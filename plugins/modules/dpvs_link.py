@@ -64,7 +64,7 @@ EXAMPLES = r"""
 
 - name: End it on the second instance of a host
   wirefleet.capture.dpvs_link:
-    ports: [dpdk0, bond0]
+    ports: [dpdk0, dpdk1]
     forward2kni: false
     ipc_file: /var/run/dpvs2.ipc
 """

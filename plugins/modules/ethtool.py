@@ -74,13 +74,17 @@ EXAMPLES = r"""
     private_flags:
       sniffer: true
 
-- name: Capture TCP as it was on the wire, with the largest receive ring
+- name: Capture TCP as it was on the wire, on both ports
   wirefleet.capture.ethtool:
     devices: [ens1f0np0, ens1f1np1]
     features:
       gro: false
       lro: false
       tso: false
+
+- name: Give bursts the largest receive ring
+  wirefleet.capture.ethtool:
+    device: ens1f0np0
     ring:
       rx: max
 """

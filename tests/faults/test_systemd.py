@@ -16,7 +16,8 @@ import uuid
 import pytest
 from conftest import ROOT
 
-LAB = "faults"
+pytestmark = pytest.mark.xdist_group("systemd")
+LAB = f"faults-{os.getpid()}"
 
 
 def lab(*words: str) -> subprocess.CompletedProcess[str]:

@@ -57,7 +57,8 @@ class Fleet:
     def module(self, host: str, name: str, arguments: dict[str, t.Any], check: bool = False, **extra: t.Any) -> dict[str, t.Any]:
         """Run one module of the collection on *host* and return its result, of a failure too."""
         with tempfile.TemporaryDirectory() as folder:
-            argv = ["ansible", "-i", self.inventory, host, "-m", f"wirefleet.capture.{name}", "-a", json.dumps(arguments), "-t", folder]
+            argv = ["ansible", "-i", self.inventory, host, "-m", f"wirefleet.capture.{name}", "-t", folder]
+            argv += ["-a", json.dumps(arguments)] if arguments else []
             argv += ["-e", json.dumps(extra)] if extra else []
             done = self.inside(*argv, *(["--check", "--diff"] if check else []))
             result = pathlib.Path(folder) / host
@@ -65,9 +66,9 @@ class Fleet:
                 raise RuntimeError(done.stdout + done.stderr)
             return json.loads(result.read_text())
 
-    def ssh(self, host: str, command: str, check: bool = True) -> str:
-        """Return what *command* prints on *host*, asked over ssh, not through Ansible."""
-        done = subprocess.run(self._verb("ssh", host, command), cwd=ROOT, capture_output=True, text=True, check=False)
+    def ssh(self, host: str, command: str, check: bool = True, text: str = "") -> str:
+        """Return what *command* prints on *host*, given *text*, asked over ssh, not through Ansible."""
+        done = subprocess.run(self._verb("ssh", host, command), cwd=ROOT, input=text, capture_output=True, text=True, check=False)
         if check and done.returncode:
             raise RuntimeError(f"{host}: {command}: {done.stderr or done.stdout}")
         return done.stdout.strip()

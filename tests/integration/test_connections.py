@@ -72,7 +72,7 @@ def campaign(tmp_path, pair):
 @pytest.fixture(autouse=True)
 def traffic(pair):
     """Ten echoes and ten replies a second between the hosts."""
-    pair.ssh("node1", "ping -q -i 0.1 -w 60 10.78.0.3 > /dev/null 2>&1 &")
+    pair.ssh("node1", "ping -q -i 0.1 10.78.0.3 > /dev/null 2>&1 &")
     yield
     pair.ssh("node1", "pkill ping")
 
@@ -97,7 +97,7 @@ def assert_seen(tmp_path, name):
 
 
 def test_a_sudo_password_is_used_and_seen_nowhere(pair, campaign, tmp_path):
-    pair.ssh("node1", CAREFUL)
+    pair.ssh("node1", "sh -s", text=CAREFUL)
     words = campaign("careful", ansible_user="careful", ansible_become_password=PASSWORD)
     with Argvs(PASSWORD) as argvs:
         said = run(pair, [*words, "-vvv"])
@@ -110,7 +110,7 @@ def test_a_sudo_password_is_used_and_seen_nowhere(pair, campaign, tmp_path):
 
 
 def test_a_missing_sudo_password_is_said_before_anything_is_touched(pair, campaign, tmp_path):
-    pair.ssh("node1", CAREFUL)
+    pair.ssh("node1", "sh -s", text=CAREFUL)
     before = pair.ssh("node1", "find /var/lib/wirefleet | sort", check=False)
     done = pair.playbook("capture_campaign.yml", *campaign("careless", ansible_user="careful"))
     assert done.returncode != 0
