@@ -22,13 +22,17 @@ export PYTHONDONTWRITEBYTECODE := 1
 unexport PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help test $(PARTS) demo bench lab-up lab-rdma lab-down tree clean
+.PHONY: help test ready $(PARTS) demo bench lab-up lab-rdma lab-down tree clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
+# What keeps the cores busy runs beside its like, and what waits for windows and boots beside its own.
 test: ## everything below that proves the collection
-	@tests/tools/parts.sh $(PARTS)
+	@$(MAKE) --no-print-directory -j 3 ready
+	@tests/tools/parts.sh unit "sanity lint docs-lint galaxy" "molecule integration"
+
+ready: $(VENV) $(NEWEST) $(TOOLS)
 
 unit: $(VENV) $(NEWEST) ## unit tests, on the oldest supported ansible-core and on the newest
 	@tests/tools/need.sh "the unit tests" $(CAPTURE)
@@ -38,7 +42,9 @@ unit: $(VENV) $(NEWEST) ## unit tests, on the oldest supported ansible-core and 
 
 sanity: $(VENV) $(NEWEST) ## ansible-test sanity, on both, with every Python for managed hosts that is found
 	@tests/tools/need.sh "ansible-test" git=git
-	@tests/tools/beside.sh $(foreach venv,.venv .cache/newest,$(if $(wildcard $(venv)/bin/python),"tests/tools/ansible_test.sh $(venv) sanity --color no"))
+	@set --; for venv in .venv .cache/newest; do \
+	    [ ! -x $$venv/bin/python ] || set -- "$$@" "tests/tools/ansible_test.sh $$venv sanity --color no"; \
+	done; tests/tools/beside.sh "$$@"
 
 lint: $(TOOLS) ## ruff, mypy, shellcheck, yamllint, and ansible-lint with its production profile
 	ruff check
@@ -60,7 +66,7 @@ molecule: $(VENV) $(TOOLS) ## the roles, on hosts of the lab
 
 integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
 	@tests/tools/need.sh "the integration tests" $(CAPTURE)
-	$(PYTHON) -m pytest -q -n $(WAITERS) --dist loadgroup tests/integration tests/faults
+	$(PYTHON) -m pytest -q -n $(WAITERS) --dist loadfile tests/integration tests/faults
 
 demo: $(VENV) ## the whole story on a fleet of this machine; KEEP=1 leaves the fleet up, LAB=name has one of your own
 	@$(PYTHON) -m tests.demo --lab $(LAB) $(if $(KEEP),--keep)

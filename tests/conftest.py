@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
+
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TREE = ROOT / ".cache" / "tree"
@@ -17,3 +20,29 @@ if not LINK.exists():
     LINK.parent.mkdir(parents=True, exist_ok=True)
     LINK.symlink_to(ROOT)
 sys.path[:0] = [str(TREE), str(ROOT)]
+
+#: Files whose tests stand alone on hosts that are up in a second, so that each goes to the worker of xdist that is free.
+SPREAD = {"test_campaign.py", "test_connections.py", "test_examples.py", "test_faults.py", "test_refusals.py", "test_terminal.py"}
+
+
+def unit_of_work(nodeid: str) -> str:
+    """Return what one worker of xdist does: a file, or of a file in SPREAD a test, or the tests whose ids end with one @fleet."""
+    path = nodeid.partition("::")[0]
+    if pathlib.PurePath(path).name not in SPREAD:
+        return path
+    shared = re.search(r"@\w+\]$", nodeid)
+    return path + shared[0] if shared else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Make --dist loadfile finer: a fleet takes long to come up, but not all do."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of_work(nodeid)
+
+    return Scheduling(config, log)

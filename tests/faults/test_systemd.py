@@ -16,7 +16,6 @@ import uuid
 import pytest
 from conftest import ROOT
 
-pytestmark = pytest.mark.xdist_group("systemd")
 LAB = f"faults-{os.getpid()}"
 
 

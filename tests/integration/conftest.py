@@ -10,19 +10,6 @@ import os
 import pytest
 
 from tests.integration.fleet import Fleet
-from tests.lab.fleet import FLEETS
-
-#: Hosts so light that every worker may have some: their tests go to whichever is free.
-LIGHT = {"pair", "place"}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep the tests of a fleet, or else of a file, on one worker of xdist: a fleet is brought up once."""
-    for item in items:
-        hosts = (FLEETS.keys() | LIGHT) & set(item.fixturenames)
-        if not hosts <= LIGHT and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("+".join(sorted(hosts))))
 
 
 def _fleet(name):

@@ -165,8 +165,9 @@ def on(module: str, tasks: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
 
 
 def placed(names):
-    """Name the fleet of each, so that tests of a fleet stay together."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(PLACES.get(name, Place(f"alone-{name}")).fleet)) for name in names]
+    """Name the fleet of those that share one that takes long to come up."""
+    fleets = {name: PLACES[name].fleet for name in names if name in PLACES}
+    return [pytest.param(name, id=f"{name}@{fleets[name]}" if name in fleets else name) for name in names]
 
 
 @pytest.mark.parametrize("module", placed(sorted({*MODULES} - {*STORY} - {*NOT_HERE})))

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 
 from .fleet import Host
 from .problem import Problem
+from .rootfs import cache
 
 #: A program that proves the package, and the package.
 ALWAYS = (
@@ -39,6 +41,13 @@ def missing(hosts: tuple[Host, ...]) -> list[str]:
 
 
 def ensure(hosts: tuple[Host, ...]) -> None:
+    """Install what is missing, as root; one at a time where several labs come up at once."""
+    with open(cache() / "packages.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _ensure(hosts)
+
+
+def _ensure(hosts: tuple[Host, ...]) -> None:
     packages = missing(hosts)
     if "flex" in packages or "gcc" in packages:
         packages += ["libelf-dev", "libc6-dev"]

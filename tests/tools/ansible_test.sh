@@ -11,7 +11,8 @@ pyenv=${PYENV_ROOT:-$HOME/.pyenv}
 copy=$("$root/tests/tools/copy.sh" "sanity-$(basename "$venv")")
 
 # ansible-test would fetch get-pip.py from a server of its project; pip's own wheel from PyPI does as well.
-export HOME="$root/.cache/home"
+HOME=$root/.cache/home/$(basename "$venv")
+export HOME
 cache=$HOME/.ansible/test/cache
 mkdir -p "$cache"
 for version in 24.2 25.2; do

@@ -17,6 +17,11 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     exit 1
 fi
 echo "installing Debian packages for $why:$packages"
+# One at a time, also beside a lab that installs its own.
+lock=${XDG_CACHE_HOME:-$HOME/.cache}/wirefleet-lab/packages.lock
+mkdir -p "$(dirname "$lock")"
+exec 9>"$lock"
+flock 9
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086 # one word for each package
 if ! said=$(apt-get -qq update 2>&1 && apt-get -qq install -y --no-install-recommends $packages 2>&1); then

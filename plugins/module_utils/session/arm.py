@@ -70,14 +70,12 @@ class Sessions:
 
     def started(self, data: dict[str, t.Any]) -> Done:
         """Arm with the nearest window that leaves the engines time to listen."""
-        lead = data.get("lead_s", 2.0)
-        early = lead if isinstance(lead, (int, float)) else 0
-        data = {**data, "t0_ns": time.time_ns() + int((early + _START_MARGIN_S) * 1e9)}
+        data = nearest(data)
         session = parse_session(data)
         folder = self.folder(session.campaign)
         if self._is_known(folder, data, ignored=("t0_ns",)):
             return _unchanged(folder)
-        return self._arm(session, data, folder)
+        return self._arm(session, data, folder, at_once=True)
 
     def stopped(self, campaign: str) -> Done:
         """End the window now and wait until everything is put back."""
@@ -136,7 +134,7 @@ class Sessions:
             raise Refused(f"another session is kept as {folder.campaign} on this host: use a new campaign id, or state: absent first")
         return state_of(folder) != "lost"
 
-    def _arm(self, session: Session, data: dict[str, t.Any], folder: Folder) -> Done:
+    def _arm(self, session: Session, data: dict[str, t.Any], folder: Folder, at_once: bool = False) -> Done:
         wanted = {Key(*key): value for key, value in data.get("settings") or []}
         self._refuse_impossible(session, wanted)
         if self.check:
@@ -149,6 +147,11 @@ class Sessions:
             except (Refused, OSError):
                 self._undo(folder)
                 raise
+        if at_once and not self.check:
+            # changing settings takes its time, which must not be taken from the engines'
+            data = nearest(data)
+            session = parse_session(data)
+            folder.write_json("session.json", data)
         started = "" if self.check else self._start(session, folder)
         commands = [*outcome.commands, *([started] if started else [])]
         before = {"state": "absent", "settings": _rows(outcome.before)}
@@ -225,6 +228,13 @@ class Sessions:
 
 
 RUNNING = ("armed", "capturing", "stopping", "lost")
+
+
+def nearest(data: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return *data* with the nearest window from now that leaves the engines time to listen."""
+    lead = data.get("lead_s", 2.0)
+    early = lead if isinstance(lead, (int, float)) else 0
+    return {**data, "t0_ns": time.time_ns() + int((early + _START_MARGIN_S) * 1e9)}
 
 
 def expired(data: dict[str, t.Any], result: dict[str, t.Any], now_ns: int) -> bool:

@@ -311,7 +311,7 @@ def test_pdump_writes_when_it_ends_cleanly(dumping: t.Any) -> None:
     os.unlink(path)
     assert (tool.returncode, "PDUMP DEBUG STATS" in said) == (0, True)
     assert (data.count(UDP), data.count(TCP)) == (2, 1)
-    assert _run_to_end(dumping(path)) == (0, "")
+    assert _run_to_end(dumping(path), path) == (0, "")
     os.unlink(path)
 
 
@@ -323,11 +323,11 @@ def test_a_second_pdump_dies_and_poisons(dumping: t.Any) -> None:
     first.send_signal(signal.SIGINT)
     assert first.wait(5) == 0
     os.unlink(path)
-    code, said = _run_to_end(dumping(path))
+    code, said = _run_to_end(dumping(path), path)
     assert (code, said.splitlines()[0]) == (1, "Mempool creation failed: File exists")
     dumping.dpvs.kill()
     dumping.dpvs.start()
-    assert _run_to_end(dumping(path)) == (0, "")
+    assert _run_to_end(dumping(path), path) == (0, "")
     os.unlink(path)
 
 
@@ -340,7 +340,7 @@ def test_sigkill_poisons_too(dumping: t.Any) -> None:
     assert os.path.getsize(path) == 0
     os.unlink(path)
     time.sleep(0.2)
-    assert _run_to_end(dumping(path))[0] == 1
+    assert _run_to_end(dumping(path), path)[0] == 1
 
 
 def test_a_path_over_55_characters_is_cut(dumping: t.Any) -> None:
@@ -367,11 +367,13 @@ def test_without_a_primary_it_aborts(make: t.Callable[..., Instance], dumping: t
     assert (code, said) == (-signal.SIGABRT, "EAL: Cannot init EAL\n")
 
 
-def _run_to_end(tool: subprocess.Popen[str]) -> tuple[int, str]:
-    """Return (exit code, stderr) of a run that is told to end as soon as it captures."""
-    assert tool.stdout is not None
-    time.sleep(0.6)
+def _run_to_end(tool: subprocess.Popen[str], path: str = "") -> tuple[int, str]:
+    """Return (exit code, stderr) of a run that ends by itself, or is told to as soon as it captures to *path*."""
+    until = time.monotonic() + 30
+    while tool.poll() is None and not (path and os.path.exists(path)):
+        assert time.monotonic() < until
+        time.sleep(0.02)
     if tool.poll() is None:
         tool.send_signal(signal.SIGINT)
-    _out, error = tool.communicate(timeout=5)
+    _out, error = tool.communicate(timeout=30)
     return tool.returncode, error

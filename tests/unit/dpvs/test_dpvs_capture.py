@@ -23,10 +23,10 @@ CAMPAIGN = "20261123T101500Z-lb-3fa9c1"
 FOLDER = f"/var/lib/wirefleet/{CAMPAIGN}"
 
 
-def session(*vantages: dict[str, t.Any], seconds: float = 3.0) -> dict[str, t.Any]:
+def session(*vantages: dict[str, t.Any], seconds: float = 60.0) -> dict[str, t.Any]:
     """Return an unresolved session whose window is far enough away for capture_info."""
     start = time.time_ns() + 60 * 10**9
-    common = {"schema": 1, "campaign": CAMPAIGN, "name": "lb", "host": "lb1", "t0_ns": start, "duration_s": seconds, "lead_s": 1.0}
+    common = {"schema": 1, "campaign": CAMPAIGN, "name": "lb", "host": "lb1", "t0_ns": start, "duration_s": seconds, "lead_s": 2.0}
     return {**common, "limits": {"bytes": 50_000_000}, "settings": [], "vantages": list(vantages)}
 
 
@@ -45,10 +45,16 @@ def start(box: Box, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def await_window(box: Box) -> None:
-    until = time.monotonic() + 15
+    until = time.monotonic() + 30
     while json.loads(box.run("cat", f"{FOLDER}/heartbeat.json") or "{}").get("state") != "capturing":
         assert time.monotonic() < until, box.run("sh", "-c", f"cat {FOLDER}/result.json {FOLDER}/supervisor.log")
         time.sleep(0.05)
+
+
+def stop(box: Box) -> dict[str, t.Any]:
+    """End the window now, however long that took to open, and return its result."""
+    assert box.module("capture_session", state="stopped", campaign=CAMPAIGN)["changed"] is True
+    return result(box)
 
 
 def result(box: Box) -> dict[str, t.Any]:
@@ -72,7 +78,7 @@ def test_two_instances_are_captured_and_left_as_they_were(make: Make, box: Box) 
     send(one.netns, "w0", [UDP])
     send(one.netns, "w1", [TCP])
     send(other.netns, "w0", [UDP, ICMP])
-    found = result(box)
+    found = stop(box)
     assert (found["state"], found["error"]) == ("done", None), found
     assert [row["outcome"] for row in found["settings"]["restored"]] == ["restored"] * 4
     assert (frames_in(box).count(UDP), frames_in(box).count(TCP)) == (1, 1)
@@ -86,7 +92,7 @@ def test_two_instances_are_captured_and_left_as_they_were(make: Make, box: Box) 
 
 def test_a_dpvs_that_dies_takes_its_device_along(make: Make, box: Box) -> None:
     dpvs = make().start()
-    start(box, session(vantage(dpvs), seconds=20))
+    start(box, session(vantage(dpvs)))
     await_window(box)
     dpvs.kill()
     found = result(box)
@@ -131,7 +137,7 @@ def test_dpdk_pdump_captures_both_directions_and_detaches(make: Make, box: Box) 
     assert any("a dpdk-pdump is attached to this DPVS, or one was killed" in problem for problem in again["problems"])
     send(dpvs.netns, "w0", [UDP, TCP])
     send(dpvs.netns, "w1", [UDP])
-    found = result(box)
+    found = stop(box)
     assert (found["state"], found["error"], found["vantages"][0]["late"]) == ("done", None, False), found
     assert (found["vantages"][0]["engine"]["exit_code"], found["vantages"][0]["stats"]["captured"]) == (0, 2)
     assert (frames_in(box).count(UDP), frames_in(box).count(TCP)) == (2, 0)
