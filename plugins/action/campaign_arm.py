@@ -12,7 +12,6 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action 
     CAPTURE_SESSION,
     RUN_OPTIONS,
     CampaignAction,
-    run_of,
 )
 
 
@@ -20,7 +19,7 @@ class ActionModule(CampaignAction):
     OPTIONS: t.ClassVar[dict[str, t.Any]] = RUN_OPTIONS
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        run, host = run_of(options), task_vars["inventory_hostname"]
+        run, host = self.the_run(options, task_vars), task_vars["inventory_hostname"]
         run.event("arming", host=host)
         try:
             done = self.module(CAPTURE_SESSION, {"state": "armed", "session": run.record(host)["session"]}, task_vars)

@@ -14,7 +14,6 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence,
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     RUN_OPTIONS,
     CampaignAction,
-    run_of,
 )
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.channel import Channel, Pieces
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.collect import CollectError, Collector
@@ -31,7 +30,7 @@ class ActionModule(CampaignAction):
     }
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        run, host = run_of(options), task_vars["inventory_hostname"]
+        run, host = self.the_run(options, task_vars), task_vars["inventory_hostname"]
         record = run.record(host)
         if record.get("collected_ns") or not record.get("armed"):
             return {"changed": False, "files": 0, "bytes": 0, "stored": 0}

@@ -14,7 +14,6 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action 
     CAPTURE_INFO,
     RUN_OPTIONS,
     CampaignAction,
-    run_of,
 )
 
 #: Speaks the one word of the serve protocol that is needed before there is anything to serve.
@@ -25,7 +24,7 @@ class ActionModule(CampaignAction):
     OPTIONS: t.ClassVar[dict[str, t.Any]] = {**RUN_OPTIONS, "allow_missing": {"type": "bool", "default": False}}
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        run, host = run_of(options), task_vars["inventory_hostname"]
+        run, host = self.the_run(options, task_vars), task_vars["inventory_hostname"]
         session = run.record(host)["session"]
         try:
             found = self.module(CAPTURE_INFO, {"session": session}, task_vars)

@@ -17,7 +17,6 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action 
     RUN_OPTIONS,
     CampaignAction,
     check_manifest,
-    run_of,
 )
 
 
@@ -27,7 +26,7 @@ class ActionModule(CampaignAction):
     OPTIONS: t.ClassVar[dict[str, t.Any]] = {**RUN_OPTIONS, "publish_incomplete": {"type": "bool", "default": False}}
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        run = run_of(options)
+        run = self.the_run(options, task_vars)
         if not evidence.was_armed(run.folder):
             raise units.Unusable(f"No host was armed for {run.id}, so there is no evidence and nothing was changed.")
         _refuse_incomplete(run, options["publish_incomplete"])

@@ -14,7 +14,6 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence,
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     RUN_OPTIONS,
     CampaignAction,
-    run_of,
 )
 
 if t.TYPE_CHECKING:
@@ -27,7 +26,7 @@ class ActionModule(CampaignAction):
     OPTIONS: t.ClassVar[dict[str, t.Any]] = {**RUN_OPTIONS, "hosts_per_second": {"type": "float", "default": 20.0}}
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        run = run_of(options)
+        run = self.the_run(options, task_vars)
         plan = run.plan()
         hosts = [host for host in plan["sessions"] if _is_awaited(run.record(host))]
         watches = [

@@ -11,11 +11,13 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   campaign:
-    description: Id of the run, as M(wirefleet.capture.campaign_plan) returned it.
+    description:
+      - Id of the run, as M(wirefleet.capture.campaign_plan) returned it.
+      - Left out, it is that of the variable C(campaign_run), as which a task registered what that module returned.
     type: str
-    required: true
   evidence_root:
-    description: Folder on the controller that holds the evidence of all runs.
+    description:
+      - Folder on the controller that holds the evidence of all runs.
+      - Left out, it is that of the variable C(campaign_run) too.
     type: path
-    required: true
 """

@@ -31,8 +31,6 @@ attributes:
 EXAMPLES = r"""
 - name: Arm the host for the window
   wirefleet.capture.campaign_arm:
-    campaign: "{{ campaign_run.campaign }}"
-    evidence_root: "{{ campaign_run.evidence_root }}"
 """
 
 RETURN = r"""

@@ -42,8 +42,6 @@ attributes:
 EXAMPLES = r"""
 - name: Bring the files home and verify them
   wirefleet.capture.campaign_collect:
-    campaign: "{{ campaign_run.campaign }}"
-    evidence_root: "{{ campaign_run.evidence_root }}"
 """
 
 RETURN = r"""

@@ -37,8 +37,6 @@ attributes:
 EXAMPLES = r"""
 - name: Ask the host whether it can do its part
   wirefleet.capture.campaign_preflight:
-    campaign: "{{ campaign_run.campaign }}"
-    evidence_root: "{{ campaign_run.evidence_root }}"
 """
 
 RETURN = r"""

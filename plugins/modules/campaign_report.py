@@ -38,8 +38,6 @@ attributes:
 EXAMPLES = r"""
 - name: Judge and publish the evidence
   wirefleet.capture.campaign_report:
-    campaign: "{{ campaign_run.campaign }}"
-    evidence_root: "{{ campaign_run.evidence_root }}"
   run_once: true
 """
 

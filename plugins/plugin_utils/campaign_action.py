@@ -37,25 +37,29 @@ class CampaignAction(ActionBase):
         """Do the work and return what to add to the task's result; raises Unusable with one sentence."""
         raise NotImplementedError
 
+    def the_run(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> evidence.Run:
+        """Return the run that the options name, else that of the variable campaign_run; raises Unusable where it has no folder.
+
+        Each template of a task is compiled anew for every host, so the role leaves the options to this.
+        """
+        named = {name: options[name] for name in RUN_OPTIONS}
+        if not all(named.values()):
+            planned = self._templar.template(task_vars.get("campaign_run")) or {}
+            named = {name: value or planned.get(name) for name, value in named.items()}
+        if not all(named.values()):
+            raise units.Unusable("campaign and evidence_root say which run: register what campaign_plan returns as campaign_run, or name them.")
+        run = evidence.Run(os.path.abspath(named["evidence_root"]), units.check_name(named["campaign"]))
+        if not os.path.isdir(run.folder):
+            raise units.Unusable(
+                f"there is no {run.folder}; start with the playbook that makes it, capture_campaign or collect."
+            )
+        return run
+
     def module(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         return self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)
 
 
-RUN_OPTIONS: dict[str, t.Any] = {
-    "campaign": {"type": "str", "required": True},
-    "evidence_root": {"type": "path", "required": True},
-}
-
-
-def run_of(options: dict[str, t.Any]) -> evidence.Run:
-    """Return the run that the options name; raises Unusable where its folder is not there."""
-    run = evidence.Run(os.path.abspath(options["evidence_root"]), units.check_name(options["campaign"]))
-    if not os.path.isdir(run.folder):
-        raise units.Unusable(
-            f"there is no {run.folder}; start with the playbook that makes it, capture_campaign or collect."
-        )
-    return run
-
+RUN_OPTIONS: dict[str, t.Any] = {"campaign": {"type": "str"}, "evidence_root": {"type": "path"}}
 
 FOUND_OPTIONS: dict[str, t.Any] = {
     "hosts": {"type": "list", "elements": "str"},

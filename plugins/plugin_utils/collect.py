@@ -8,13 +8,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import queue
 import re
 import shutil
-import threading
 import time
 import typing as t
 
+from ansible_collections.wirefleet.capture.plugins.module_utils.hasher import Hasher
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import native
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
 
@@ -309,36 +308,6 @@ class Copy:
             count -= len(piece)
             self._note_stored(piece)
             yield piece
-
-
-class Hasher:
-    """A SHA-256 that is computed in a thread, beside the reading, writing and walking of what it is of."""
-
-    def __init__(self) -> None:
-        self._sum = hashlib.sha256()
-        self._queue: queue.Queue[Buffer | None] = queue.Queue(maxsize=8)
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def feed(self, piece: Buffer) -> None:
-        """Hash *piece* soon; it must not change any more."""
-        self._queue.put(piece)
-
-    def so_far(self) -> str:
-        """Return the sum of everything fed."""
-        self._queue.join()
-        return self._sum.hexdigest()
-
-    def stop(self) -> None:
-        """End the thread; can be called twice."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
-
-    def _work(self) -> None:
-        while (piece := self._queue.get()) is not None:
-            self._sum.update(piece)
-            self._queue.task_done()
 
 
 def counter_for(size: int) -> Counter | None:

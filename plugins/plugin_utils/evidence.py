@@ -64,7 +64,8 @@ class Run:
         return read_json(self._record_path(host)) or {}
 
     def update(self, host: str, **facts: t.Any) -> None:
-        write_json(self._record_path(host), {**self.record(host), **facts})
+        # without indent, which takes Python's slow encoder, as nobody reads it and it is written often
+        write_text(self._record_path(host), json.dumps({**self.record(host), **facts}))
 
     def event(self, event: str, **facts: t.Any) -> None:
         """Append one line to the controller's timeline; lines of parallel workers do not mix."""

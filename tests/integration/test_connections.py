@@ -55,7 +55,7 @@ def campaign(tmp_path, pair):
     def write(name, hosts="node1", device="eth1", **variables):
         text = {
             "campaign_vantages": [{"hosts": hosts, "device": device, "filter": "icmp"}],
-            "campaign_start": "+8s",
+            "campaign_start": "+10s",
             "campaign_duration": "3s",
             "campaign_settings": {"ethtool": {"features": {"gro": True}}},
             "campaign_limits": {"bytes": "20M", "min_free": "1%"},

@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import signal
-import time
 
 import pytest
 import yaml
@@ -21,6 +20,8 @@ HOST = "lb1"
 NUMBERS = itertools.count(1)
 IPC_FILES = {"client1": "/var/run/dpvs.ipc", "client2": "/var/run/dpvs2.ipc"}
 ECHOES = {"client1": 40, "client2": 25}
+#: What an echo takes in a capture file: header, Ethernet, IP, ICMP, and ping's 56 bytes.
+RECORD = 16 + 14 + 20 + 8 + 56
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def campaign(tmp_path, dpvs):
     """Return the words that run a campaign on the same port of both instances; its evidence lies in tmp_path."""
     name = f"dpvs{next(NUMBERS)}"
     vantages = [{"hosts": "dpvs", "device": "dpdk0", "dpvs": {"ipc_file": path}, "filter": "icmp"} for path in IPC_FILES.values()]
-    text = {"campaign_vantages": vantages, "campaign_start": "+8s", "campaign_duration": "6s", "campaign_limits": {"bytes": "20M", "min_free": "1%"}}
+    text = {"campaign_vantages": vantages, "campaign_start": "+10s", "campaign_duration": "12s", "campaign_limits": {"bytes": "20M", "min_free": "1%"}}
     file = pathlib.Path(dpvs.inventory).parent / "campaigns" / f"{name}.yml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(yaml.safe_dump(text))
@@ -56,6 +57,12 @@ def capturing(fleet, words):
     wait_until(lambda: '"capturing"' in fleet.ssh(HOST, heartbeat, check=False), 40, "no window opened")
 
 
+def written(fleet, words):
+    """Return the bytes in both instances' files."""
+    name = words[1].partition("=")[2]
+    return [int(size) for size in fleet.ssh(HOST, f"stat -c %s /var/lib/wirefleet/*-{name}-*/vantages/*/raw/*").split()]
+
+
 def echo(fleet):
     for end, count in ECHOES.items():
         fleet.ssh(HOST, f"ip netns exec {end} ping -q -i 0.02 -c {count} 10.79.{end[-1]}.2")
@@ -81,13 +88,13 @@ def test_dpvs_stops_copying_whoever_is_killed(dpvs, campaign, tmp_path, victim):
     controller = dpvs.start(*dpvs.playbook_words("capture_campaign.yml", *campaign))
     capturing(dpvs, campaign)
     echo(dpvs)
-    # an engine that dies with its supervisor forgets what the kernel has not handed over yet, at most a second's packets
-    time.sleep(1.5)
+    # an engine that dies with its supervisor forgets what the kernel has not handed over yet
+    wait_until(lambda: written(dpvs, campaign) == [24 + 2 * count * RECORD for count in ECHOES.values()], 30, "not all is in the files")
     if victim == "controller":
         os.killpg(controller.pid, signal.SIGKILL)
     else:
         dpvs.ssh(HOST, "pkill -KILL -f 'supervisor.pyz run'")
-    wait_until(lambda: shown(dpvs) == before, 30, f"still copying: {shown(dpvs)}")
+    wait_until(lambda: shown(dpvs) == before, 60, f"still copying: {shown(dpvs)}")
     if victim == "controller":
         done = dpvs.playbook("collect.yml", *campaign)
         assert done.returncode == 0, done.stdout

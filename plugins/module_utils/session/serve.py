@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import os
 import re
@@ -17,6 +17,7 @@ import time
 import typing as t
 import zlib
 
+from ..hasher import Hasher
 from ..host import SEARCH_PATH
 from ..settings.model import Refused
 
@@ -151,12 +152,13 @@ class Running:
     def __init__(self) -> None:
         self._next: tuple[t.Any, int] | None = None
         self.first = 0
-        self.digest = hashlib.sha256()
+        self.sum = Hasher()
 
     def begin(self, path: t.Any, segment: int) -> None:
         """Go on with the sum, or begin a new one where *segment* does not follow what was sent before."""
         if self._next != (path, segment):
-            self.first, self.digest = segment, hashlib.sha256()
+            self.sum.stop()
+            self.first, self.sum = segment, Hasher()
         self._next = None
 
     def end(self, path: t.Any, segment: int) -> None:
@@ -174,33 +176,34 @@ def send_segment(folder: Folder, request: dict[str, t.Any], sink: t.BinaryIO, ru
         handle.seek(segment * SEGMENT)
         running.begin(path, segment)
         _say(sink, {"path": path, "segment": segment, "codec": codec, "first": running.first})
-        raw = Hashed(handle, running.digest)
+        raw = Hashed(handle, running.sum)
         stored = 0
         for chunk in encode(codec, raw):
             sink.write(b"%08x" % len(chunk))
             sink.write(chunk)
             stored += len(chunk)
         sink.write(b"00000000")
-        _say(sink, {"raw_bytes": raw.count, "sha256": raw.digest.hexdigest(), "stored_bytes": stored})
+        _say(sink, {"raw_bytes": raw.count, "sha256": running.sum.so_far(), "stored_bytes": stored})
         running.end(path, segment)
 
 
 class Hashed:
-    """The blocks of one segment, counted and hashed as they are read. The block is good until the next is asked for."""
+    """The blocks of one segment, counted, and hashed beside whatever is done with them. A block is good until the next is asked for."""
 
-    def __init__(self, handle: t.Any, digest: t.Any) -> None:
+    def __init__(self, handle: t.Any, digest: Hasher) -> None:
         self._handle = handle
-        self.digest = digest
+        self._digest = digest
         self.count = 0
 
     def __iter__(self) -> Iterator[memoryview]:
-        buffer = memoryview(bytearray(CHUNK))
-        while self.count < SEGMENT:
+        # so many that what is read to is neither hashed nor waits for it
+        buffers = [memoryview(bytearray(CHUNK)) for _number in range(Hasher.WAITING + 2)]
+        for buffer in itertools.cycle(buffers):
             size = self._handle.readinto(buffer[: min(CHUNK, SEGMENT - self.count)])
             if not size:
                 return
             self.count += size
-            self.digest.update(buffer[:size])
+            self._digest.feed(buffer[:size])
             yield buffer[:size]
 
 
