@@ -16,6 +16,8 @@ import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(sys.executable).parent
+#: When a campaign's window opens: far enough away to ask and arm hosts on a machine that has several other things to do.
+SOON = "+15s"
 
 
 class Fleet:

@@ -13,10 +13,11 @@ import signal
 import subprocess
 from functools import partial
 
+import jsonschema
 import pytest
 import yaml
 
-from tests.integration.fleet import wait_until
+from tests.integration.fleet import ROOT, SOON, wait_until
 
 NUMBERS = itertools.count(1)
 FEATURES = "ethtool -k eth1 | grep -E 'generic-receive-offload|tcp-segmentation-offload'"
@@ -30,7 +31,7 @@ def campaign(tmp_path, pair):
         name = f"it{next(NUMBERS)}"
         text = {
             "campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "icmp or (vlan and icmp)"}],
-            "campaign_start": "+10s",
+            "campaign_start": SOON,
             "campaign_duration": "4s",
             "campaign_settings": {"ethtool": {"features": {"tso": False, "gro": True}}},
             "campaign_limits": {"bytes": "20M", "min_free": "1%"},
@@ -81,7 +82,7 @@ def capturing(fleet, words, host="node1"):
     """Wait until the window of the campaign that *words* run is open on *host*."""
     name = words[1].partition("=")[2]
     heartbeat = f"cat /var/lib/wirefleet/*-{name}-*/heartbeat.json"
-    wait_until(lambda: '"capturing"' in fleet.ssh(host, heartbeat, check=False), 40, f"no window opened on {host}")
+    wait_until(lambda: '"capturing"' in fleet.ssh(host, heartbeat, check=False), 90, f"no window opened on {host}")
 
 
 @pytest.fixture
@@ -94,6 +95,7 @@ def test_the_whole_way(pair, campaign, before, echoes, tmp_path):
     done = pair.playbook("capture_campaign.yml", *words)
     assert done.returncode == 0, done.stdout
     found = manifest(tmp_path)
+    jsonschema.validate(found, json.loads((ROOT / "docs/schemas/campaign.schema.json").read_text()))
     assert [vantage["status"] for vantage in found["vantages"]] == ["ok", "ok"]
     for vantage in found["vantages"]:
         assert 60 <= vantage["counts"]["in_window"] <= 84, "ten echoes and ten replies a second, for four seconds"
@@ -113,6 +115,8 @@ def test_check_mode_plans_and_touches_nothing(pair, campaign, before, tmp_path):
     done = pair.playbook("capture_campaign.yml", *campaign(), "--check", "--diff")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("eth1 tx-tcp-segmentation: on -> off\n") == done.stdout.count("tx-tcp-segmentation") == 2, "once for each host"
+    for words in ("captures eth1 with tcpdump", "because the kernel sees every packet", "writes at most 20.0 MiB of"):
+        assert done.stdout.count(words) == 2, words
     assert pair.ssh("node1", listing) == state
     assert pair.ssh("node1", FEATURES) == before["node1"]
     assert not (tmp_path / "evidence").exists()

@@ -14,6 +14,8 @@ import threading
 import pytest
 import yaml
 
+from tests.integration.fleet import SOON
+
 PASSWORD = "kn0ck-Kn0ck-0pen"
 CAREFUL = f"""
 id careful >/dev/null 2>&1 || useradd --create-home --shell /bin/bash careful
@@ -55,7 +57,7 @@ def campaign(tmp_path, pair):
     def write(name, hosts="node1", device="eth1", **variables):
         text = {
             "campaign_vantages": [{"hosts": hosts, "device": device, "filter": "icmp"}],
-            "campaign_start": "+10s",
+            "campaign_start": SOON,
             "campaign_duration": "3s",
             "campaign_settings": {"ethtool": {"features": {"gro": True}}},
             "campaign_limits": {"bytes": "20M", "min_free": "1%"},

@@ -14,7 +14,7 @@ import signal
 import pytest
 import yaml
 
-from tests.integration.fleet import wait_until
+from tests.integration.fleet import SOON, wait_until
 
 HOST = "lb1"
 NUMBERS = itertools.count(1)
@@ -29,7 +29,7 @@ def campaign(tmp_path, dpvs):
     """Return the words that run a campaign on the same port of both instances; its evidence lies in tmp_path."""
     name = f"dpvs{next(NUMBERS)}"
     vantages = [{"hosts": "dpvs", "device": "dpdk0", "dpvs": {"ipc_file": path}, "filter": "icmp"} for path in IPC_FILES.values()]
-    text = {"campaign_vantages": vantages, "campaign_start": "+10s", "campaign_duration": "12s", "campaign_limits": {"bytes": "20M", "min_free": "1%"}}
+    text = {"campaign_vantages": vantages, "campaign_start": SOON, "campaign_duration": "12s", "campaign_limits": {"bytes": "20M", "min_free": "1%"}}
     file = pathlib.Path(dpvs.inventory).parent / "campaigns" / f"{name}.yml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(yaml.safe_dump(text))
@@ -54,7 +54,7 @@ def copying(text):
 def capturing(fleet, words):
     name = words[1].partition("=")[2]
     heartbeat = f"cat /var/lib/wirefleet/*-{name}-*/heartbeat.json"
-    wait_until(lambda: '"capturing"' in fleet.ssh(HOST, heartbeat, check=False), 40, "no window opened")
+    wait_until(lambda: '"capturing"' in fleet.ssh(HOST, heartbeat, check=False), 90, "no window opened")
 
 
 def written(fleet, words):

@@ -14,7 +14,7 @@ import typing as t
 import pytest
 import yaml
 
-from tests.integration.fleet import ROOT
+from tests.integration.fleet import ROOT, SOON
 
 COLLECTION = "wirefleet.capture."
 MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
@@ -149,7 +149,7 @@ def prepare(fleet, place: Place, tmp_path) -> None:
     campaign = (tmp_path / "campaigns") / "pfc-storm.yml"
     campaign.parent.mkdir()
     vantages = [{"hosts": place.host, "device": "eth1", "filter": "icmp"}]
-    campaign.write_text(yaml.safe_dump({"campaign_vantages": vantages, "campaign_start": "+15s", "campaign_duration": "1s"}))
+    campaign.write_text(yaml.safe_dump({"campaign_vantages": vantages, "campaign_start": SOON, "campaign_duration": "1s"}))
 
 
 def put_back(fleet, place: Place, before: str) -> None:

@@ -12,6 +12,8 @@ import re
 import pytest
 import yaml
 
+from tests.integration.fleet import SOON
+
 JOURNALS = "/var/lib/wirefleet"
 #: Campaigns that other tests wrote beside the inventory may be named among them.
 SHIPPED = re.compile(r"There are (?:\S+, )*demo, (?:\S+, )*example, ")
@@ -25,7 +27,7 @@ def run(pair, tmp_path):
         file = pathlib.Path(pair.inventory).parent / "campaigns" / f"{name}.yml"
         file.parent.mkdir(exist_ok=True)
         vantages = [{"hosts": "tcp_hosts", "device": "eth1", "filter": "icmp or (vlan and icmp)"}]
-        file.write_text(yaml.safe_dump({"campaign_vantages": vantages, "campaign_start": "+10s", "campaign_duration": "2s"}))
+        file.write_text(yaml.safe_dump({"campaign_vantages": vantages, "campaign_start": SOON, "campaign_duration": "2s"}))
         evidence = ["-e", f"campaign_evidence_root={tmp_path / 'evidence'}"]
         done = pair.playbook("capture_campaign.yml", "-e", f"campaign={name}", *evidence, *words)
         assert "Traceback" not in done.stdout + done.stderr
@@ -43,11 +45,24 @@ def untouched(pair):
     assert pair.ssh("node1", listing, check=False) == before
 
 
+#: Node2 answers no more.
+ELSEWHERE = {
+    "ansible_ssh_args": "-o ConnectTimeout=3",
+    "ansible_host": "{{ '10.77.9.9' if inventory_hostname == 'node2' else '10.77.0.2' }}",
+}
+
+
 def test_a_host_that_does_not_answer(pair, run, untouched):
-    elsewhere = "{{ '10.77.9.9' if inventory_hostname == 'node2' else '10.77.0.2' }}"
-    said, code = run("-e", json.dumps({"ansible_ssh_args": "-o ConnectTimeout=3", "ansible_host": elsewhere}))
+    said, code = run("-e", json.dumps(ELSEWHERE))
     assert code != 0
     assert "node2" in said and "10.77.9.9" in said
+
+
+def test_a_host_that_does_not_answer_is_done_without_if_asked(pair, run, tmp_path):
+    said, code = run("-e", json.dumps({**ELSEWHERE, "campaign_allow_missing_hosts": True}))
+    (folder,) = [path for path in (tmp_path / "evidence").iterdir() if path.suffix != ".partial"]
+    found = {row["host"]: row["status"] for row in json.loads((folder / "campaign.json").read_text())["vantages"]}
+    assert (found, code) == ({"node1": "ok", "node2": "failed"}, 2), said
 
 
 def test_tcpdump_is_not_installed(pair, run, untouched):
