@@ -32,12 +32,12 @@ def reload_module(host: Host, module: str) -> None:
 
 def refuse_reload(host: Host, module: str) -> None:
     """Raise Refused, with every reason, where unloading *module* now could take a host away or lose data."""
-    reasons = _module_hindrances(host, module)
-    reasons += [reason for device in _devices_of(host, module) for reason in _device_hindrances(host, device)]
+    reasons = module_hindrances(host, module)
+    reasons += [reason for device in devices_of(host, module) for reason in device_hindrances(host, device)]
     storage = [name for name in STORAGE_MODULES if host.exists(f"/sys/module/{name}")]
     if storage:
         reasons.append(f"storage over RDMA may be in use ({', '.join(storage)} loaded)")
-    users = _rdma_users(host) if host.names("/dev/infiniband") else []
+    users = rdma_users(host) if host.names("/dev/infiniband") else []
     if users:
         reasons.append(f"processes have /dev/infiniband open: {', '.join(users)}")
     if host.exists("/etc/init.d/openibd"):
@@ -46,7 +46,8 @@ def refuse_reload(host: Host, module: str) -> None:
         raise Refused(f"{module} is not reloaded: {'; '.join(reasons)}")
 
 
-def _module_hindrances(host: Host, module: str) -> list[str]:
+def module_hindrances(host: Host, module: str) -> list[str]:
+    """Return why the kernel itself would not let *module* go."""
     folder = f"/sys/module/{normal(module)}"
     holders = host.names(f"{folder}/holders")
     if holders:
@@ -55,13 +56,14 @@ def _module_hindrances(host: Host, module: str) -> list[str]:
     return [] if count == "0" else [f"it is in use (its reference count is {count})"]
 
 
-def _devices_of(host: Host, module: str) -> list[str]:
+def devices_of(host: Host, module: str) -> list[str]:
     """Return the network devices whose driver comes from *module*."""
     wanted = f"/sys/module/{normal(module)}"
     return [name for name in host.names("/sys/class/net") if host.target(f"/sys/class/net/{name}/device/driver/module") == wanted]
 
 
-def _device_hindrances(host: Host, device: str) -> list[str]:
+def device_hindrances(host: Host, device: str) -> list[str]:
+    """Return what would miss the network device *device*."""
     folder = f"/sys/class/net/{device}"
     reasons = [f"{name[len('upper_') :]} stands on {device}" for name in host.names(folder) if name.startswith("upper_")]
     if (host.read(f"{folder}/device/sriov_numvfs") or "0").strip() != "0":
@@ -83,7 +85,8 @@ def _carries_ssh(host: Host, device: str) -> bool:
     return sockets.rc != 0 or not ssh_addresses(sockets.out).isdisjoint(addresses)
 
 
-def _rdma_users(host: Host) -> list[str]:
+def rdma_users(host: Host) -> list[str]:
+    """Return the programs, with their process ids, that have an RDMA device open."""
     found = []
     for pid in filter(str.isdecimal, host.names("/proc")):
         links = (host.target(f"/proc/{pid}/fd/{fd}") or "" for fd in host.names(f"/proc/{pid}/fd"))

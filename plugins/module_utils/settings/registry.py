@@ -12,6 +12,8 @@ from .dpvs_link import DpvsLink, KniLink
 from .ethtool_feature import EthtoolFeature
 from .ethtool_private_flag import EthtoolPrivateFlag
 from .ethtool_ring import EthtoolRing
+from .kernel_module import KernelModule
+from .link import LinkDevice
 from .modprobe_option import ModprobeOption
 from .sysctl_floor import SysctlDropIn, SysctlFloor
 
@@ -32,5 +34,7 @@ KINDS: Mapping[str, Kind] = {
         KniLink(),
         DpvsLink(),
         DpvsConf(),
+        KernelModule(),
+        LinkDevice(),
     )
 }
