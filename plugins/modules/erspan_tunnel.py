@@ -140,7 +140,7 @@ after:
   sample:
     tunnels:
       tor1-a: {"kind": "erspan", "version": 1, "key": 101, "local": "10.9.0.2", "remote": "10.9.0.1", "dev": "ens1f0np0", "ttl": 64,
-               "tos": 0, "index": 0, "direction": null, "hwid": null, "receive_in_order": false, "mtu": 1450, "up": true}
+               "tos": 0, "index": 0, "direction": null, "hwid": null, "receive_in_order": false, "addrgenmode": "none", "mtu": 1450, "up": true}
     modules: {"gre": true, "ip_tunnel": true, "ip_gre": true}
 commands:
   description: What was done, or would be done in check mode.
@@ -151,6 +151,7 @@ commands:
     - modprobe ip_gre
     - >-
       ip link add name tor1-a mtu 1450 type erspan erspan_ver 1 oseq key 101 local 10.9.0.2 remote 10.9.0.1 dev ens1f0np0 erspan 0 ttl 64
+    - ip link set dev tor1-a addrgenmode none
     - ip link set dev tor1-a up
 largest_frame:
   description: For each device the largest frame that its network brings whole, in bytes.
@@ -220,8 +221,9 @@ def refuse_foreign(wanted: dict[str, t.Any], links: dict[str, Link], ours: set[s
 
 
 def differs(wish: t.Any, found: dict[str, t.Any]) -> bool:
-    """Whether *found* has to change; what is not said about the MTU does not count. Pure."""
-    return wish is None or any(found.get(field) != value for field, value in wish.items() if not (field == "mtu" and value is None))
+    """Whether *found* has to change, but for what the host decides. Pure."""
+    decided = [field for field in ("mtu", "addrgenmode") if wish and wish[field] is None]
+    return wish is None or any(found.get(field) != value for field, value in wish.items() if field not in decided)
 
 
 def made_by_us(states: Iterable[State]) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,22 @@ class Fleet:
         if check and done.returncode:
             raise RuntimeError(f"{host}: {command}: {done.stderr or done.stdout}")
         return done.stdout.strip()
+
+    def put(self, host: str, *files: pathlib.Path, folder: str = "/var/tmp") -> None:
+        """Copy *files* into *folder* of *host*."""
+        for file in files:
+            words = self._verb("ssh", host, f"mkdir -p {folder} && cat > {folder}/{file.name}")
+            subprocess.run(words, cwd=ROOT, input=file.read_bytes(), check=True)
+
+
+def frames(data: bytes) -> list[bytes]:
+    """Return the packets of a pcap file as this machine's tcpdump writes it."""
+    found, at = [], 24
+    while at < len(data):
+        size = struct.unpack_from("<I", data, at + 8)[0]
+        found.append(data[at + 16 : at + 16 + size])
+        at += 16 + size
+    return found
 
 
 def wait_until(what: t.Callable[[], t.Any], seconds: float, why: str) -> t.Any:

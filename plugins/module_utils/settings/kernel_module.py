@@ -9,7 +9,7 @@ import typing as t
 
 from .model import Kind, Reading, Refused, Value
 from .modprobe_text import MODULE, normal
-from .module_unload import hindrances, survey, unload
+from .module_unload import unload
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -18,7 +18,10 @@ if t.TYPE_CHECKING:
 
 
 class KernelModule(Kind):
-    """Key ("module", module, "loaded"); value whether. What is built into the kernel is loaded, and stays so."""
+    """Key ("module", module, "loaded"); value whether. What is built into the kernel is loaded, and stays so.
+
+    What is against unloading is looked for when it is to be done, which takes a while: ask module_unload for it beforehand.
+    """
 
     name = "module"
 
@@ -26,7 +29,7 @@ class KernelModule(Kind):
         if not MODULE.fullmatch(scope):
             raise Refused(f"{scope!r} is not the name of a kernel module")
         if host.exists(f"/sys/module/{normal(scope)}/refcnt"):
-            return Reading({"loaded": True}, {"against": hindrances(survey(host, scope)), "built_in": False})
+            return Reading({"loaded": True}, {"built_in": False})
         missing, built_in = availability(host, scope)
         return Reading({"loaded": built_in}, {"missing": missing, "built_in": built_in})
 
@@ -53,8 +56,6 @@ def _refuse(module: str, wish: bool, reading: Reading) -> None:
         raise Refused(facts["missing"])
     if not wish and facts["built_in"]:
         raise Refused(f"{module} is built into this kernel and cannot be unloaded")
-    if not wish and loaded and facts["against"]:
-        raise Refused(f"{module} stays loaded: {'; '.join(facts['against'])}")
 
 
 def availability(host: Host, module: str) -> tuple[str | None, bool]:

@@ -26,7 +26,7 @@ USUAL_MTU = 1500
 _ENCAP_LIMIT = 8
 #: Field, the versions that have it, the range of its values.
 _RANGES = (("key", (1, 2), 1, 1023), ("index", (1,), 0, 0xFFFFF), ("hwid", (2,), 0, 63), ("ttl", (0, 1, 2), 0, 255), ("tos", (0, 1, 2), 0, 255))
-_DEFAULTS = {"index": 0, "hwid": 0, "ttl": 64, "tos": 0, "direction": "ingress"}
+_DEFAULTS = {"index": 0, "hwid": 0, "ttl": 64, "tos": 0}
 
 
 class LinkDevice(Kind):
@@ -70,7 +70,8 @@ def _resolved(name: str, wish: Value, links: Mapping[str, Link]) -> Value:
     if device["dev"] and device["dev"] not in links:
         raise Refused(f"{name}: there is no network device {device['dev']}")
     _refuse_same_ends(name, device, links)
-    return {**device, "mtu": device["mtu"] or default_mtu(device, links)}
+    has_ipv6 = any(link.addresses_itself for link in links.values())
+    return {**device, "addrgenmode": "none" if has_ipv6 else None, "mtu": device["mtu"] or default_mtu(device, links)}
 
 
 def _refuse_name(name: str, there: Link | None) -> None:
@@ -117,7 +118,7 @@ def complete(name: str, wish: Mapping[str, t.Any]) -> dict[str, t.Any]:
     ipv6 = versions == {6}
     if ipv6 and not version:
         raise Refused(f"{name}: the kernel takes type I over IPv4 only: capture the outer packets and use pcap_decap")
-    device = {"kind": "ip6erspan" if ipv6 else "erspan", "version": version, **ends, "dev": wish.get("dev"), "receive_in_order": False}
+    device = {"kind": "ip6erspan" if ipv6 else "erspan", "version": version, **ends, "dev": wish.get("dev"), "receive_in_order": False, "addrgenmode": None}
     device.update({field: _ranged(name, field, versions_, wish.get(field), version, low, high) for field, versions_, low, high in _RANGES})
     if version and device["key"] is None:
         raise Refused(f"{name}: type {'I' * (version + 1)} needs the session's number as key")
@@ -144,7 +145,7 @@ def _ranged(name: str, field: str, versions: tuple[int, ...], value: t.Any, vers
             raise Refused(f"{name}: ERSPAN type {'I' * (version + 1)} has no {field}: leave it out, or choose another type")
         return None
     if value is None:
-        return _DEFAULTS.get(field)
+        return _DEFAULTS.get(field)  # a key has none
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise Refused(f"{name}: {field} is a number from {low} to {high}, not {value!r}")
     return value
@@ -157,7 +158,7 @@ def _direction(name: str, version: int, value: t.Any) -> str | None:
         return None
     if value not in (None, "ingress", "egress"):
         raise Refused(f"{name}: direction is ingress or egress, not {value!r}")
-    return t.cast("str", value or _DEFAULTS["direction"])
+    return t.cast("str", value or "ingress")
 
 
 def _mtu(name: str, value: t.Any) -> int | None:

@@ -4,7 +4,8 @@
 """ERSPAN devices as `ip -d -j link show` says them and as `ip link add` takes them. Pure.
 
 A device is a mapping of FIELDS: `version` is 0, 1, 2 for type I, II, III; `receive_in_order` has the kernel drop what comes
-late; what a version does not have is None. Of devices of other kinds only `kind`, `mtu` and `up` are told.
+late; `addrgenmode` is how it comes to an IPv6 address, `none` so that it never sends by itself; what a version does not have
+is None. Of devices of other kinds only `kind`, `mtu` and `up` are told.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if t.TYPE_CHECKING:
 
 KINDS = ("erspan", "ip6erspan")
 FIELDS = (
-    "kind", "version", "key", "local", "remote", "dev", "ttl", "tos", "index", "direction", "hwid", "receive_in_order", "mtu", "up",
+    "kind", "version", "key", "local", "remote", "dev", "ttl", "tos", "index", "direction", "hwid", "receive_in_order", "addrgenmode", "mtu", "up",
 )  # fmt: skip
 #: What can be changed while the device lives on; all else needs a new one.
 ALIVE = ("mtu", "up")
@@ -30,18 +31,17 @@ _USUAL = {"pmtudisc": True, "flowlabel": "0x00000", "encap_limit": 4}
 
 
 class Link(t.NamedTuple):
-    """A network device, and the names of settings that it has and we do not know how to make."""
+    """A network device, the names of settings that it has and we do not know how to make, and whether IPv6 knows it."""
 
     device: dict[str, t.Any]
-    unknown: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+    addresses_itself: bool = False
 
 
 def parse_links(text: str) -> dict[str, Link]:
-    """Return {name: Link} of `ip -d -j link show`; raises ValueError for what is not its output."""
+    """Return {name: Link} of `ip -d -j link show`; raises ValueError and its like for what is not its output."""
     rows = json.loads(text)
-    if not isinstance(rows, list):
-        raise ValueError("ip -j link show did not print a list")
-    return {str(row["ifname"]): _link(row) for row in rows if isinstance(row, dict) and "ifname" in row}
+    return {str(row["ifname"]): _link(row) for row in rows if "ifname" in row}
 
 
 def _link(row: Mapping[str, t.Any]) -> Link:
@@ -49,12 +49,12 @@ def _link(row: Mapping[str, t.Any]) -> Link:
     kind, data = info.get("info_kind"), info.get("info_data") or {}
     common = {"kind": kind, "mtu": row.get("mtu"), "up": "UP" in row.get("flags", ())}
     if kind not in KINDS:
-        return Link(common, ())
+        return Link(common, (), "inet6_addr_gen_mode" in row)
     unknown = {name for name in data if name not in _SAID} | {name for name, usual in _USUAL.items() if data.get(name, usual) != usual}
     if _key(data.get("ikey")) != _key(data.get("okey")):
         unknown.add("okey")
-    found = {**common, **_tunnel(data), "dev": row.get("link")}
-    return Link({name: found[name] for name in FIELDS}, tuple(sorted(unknown)))
+    found = {**common, **_tunnel(data), "dev": row.get("link"), "addrgenmode": row.get("inet6_addr_gen_mode")}
+    return Link({name: found[name] for name in FIELDS}, tuple(sorted(unknown)), "inet6_addr_gen_mode" in row)
 
 
 def _tunnel(data: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -102,7 +102,8 @@ def argvs(name: str, wanted: Mapping[str, t.Any] | None, current: Mapping[str, t
 
 def _add(name: str, device: Mapping[str, t.Any]) -> list[list[str]]:
     """A type that numbers its packets says so for sending only: a receiver that insists on the order drops what is late."""
-    words = ["ip", "link", "add", "name", name, "mtu", str(device["mtu"]), "type", device["kind"], "erspan_ver", str(device["version"])]
+    words = ["ip", "link", "add", "name", name, "mtu", str(device["mtu"])]
+    words += ["type", device["kind"], "erspan_ver", str(device["version"])]
     if device["version"]:
         words.append("seq" if device["receive_in_order"] else "oseq")
     options = {"key": "key", "local": "local", "remote": "remote", "dev": "dev", "index": "erspan", "direction": "erspan_dir"}
@@ -111,4 +112,6 @@ def _add(name: str, device: Mapping[str, t.Any]) -> list[list[str]]:
         value = device[field]
         if value is not None and not (field in ("ttl", "tos", "index") and not value):  # ip takes no 0 as an index, but means it
             words += [option, hex(value) if field == "tos" else str(value)]
-    return [words, *([["ip", "link", "set", "dev", name, "up"]] if device["up"] else [])]
+    after = [["addrgenmode", device["addrgenmode"]]] if device["addrgenmode"] else []
+    after += [["up"]] if device["up"] else []
+    return [words, *(["ip", "link", "set", "dev", name, *rest] for rest in after)]

@@ -10,8 +10,8 @@ import typing as t
 
 from .link import FALLBACKS, read_links
 from .model import Refused
-from .module_reload import STORAGE_MODULES, device_hindrances, devices_of, module_hindrances, rdma_users
 from .modprobe_text import normal
+from .module_reload import STORAGE_MODULES, device_hindrances, devices_of, module_hindrances, rdma_users
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,9 +76,10 @@ def survey(host: Host, module: str) -> Surroundings:
 
 
 def _rdma_survey(host: Host, seen: Surroundings) -> Surroundings:
+    folder = f"/sys/kernel/config/{normal(seen.module)}"
     return seen._replace(
         rdma=True,
-        configured=[path for path in host.glob(f"/sys/kernel/config/{normal(seen.module)}/*") if "/." not in path],
+        configured=[f"{folder}/{name}" for name in host.names(folder)],
         rdma_users=rdma_users(host) if host.names("/dev/infiniband") else [],
         rdma_connections=connections(host.run(["rdma", "resource", "show", "qp"]).out) if host.which("rdma") else [],
         rdma_storage=[name for name in STORAGE_MODULES if host.exists(f"/sys/module/{name}")],
@@ -99,11 +100,16 @@ def needed(host: Host, module: str) -> list[str]:
     return names if normal(module) in names else [*names, normal(module)]
 
 
-def unload(host: Host, module: str) -> None:
-    """Take *module* alone out of the kernel: `modprobe -r` would take those that it needs too, whoever else relies on them."""
+def refuse_unload(host: Host, module: str) -> None:
+    """Raise Refused, with every reason, where somebody would miss *module*."""
     reasons = hindrances(survey(host, module))
     if reasons:
         raise Refused(f"{module} stays loaded: {'; '.join(reasons)}")
+
+
+def unload(host: Host, module: str) -> None:
+    """Take *module* alone out of the kernel: `modprobe -r` would take those that it needs too, whoever else relies on them."""
+    refuse_unload(host, module)
     done = host.run(["rmmod", module], timeout=60)
     if done.rc:
         raise Refused(f"{done.command}: {done.message}")

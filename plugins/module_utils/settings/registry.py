@@ -16,6 +16,7 @@ from .kernel_module import KernelModule
 from .link import LinkDevice
 from .modprobe_option import ModprobeOption
 from .sysctl_floor import SysctlDropIn, SysctlFloor
+from .tc_drop import TcDrop
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,5 +37,6 @@ KINDS: Mapping[str, Kind] = {
         DpvsConf(),
         KernelModule(),
         LinkDevice(),
+        TcDrop(),
     )
 }
