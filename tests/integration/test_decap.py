@@ -78,4 +78,3 @@ def test_what_linux_wraps_is_undone_where_it_was_captured(mirrored):
     assert streams == [(kind, session, source, 10, 0 if numbered else None) for kind, session, _side, numbered, source in WANTED]
     rows = [line.split(",") for line in mirrored.ssh(HOST, "cat /root/m.csv").splitlines()[1:]]
     assert [row[11] for row in rows[::10]] == [side or "" for _kind, _session, side, _numbered, _source in WANTED]
-

@@ -83,7 +83,9 @@ def restored(fleet):
 def sniff(fleet, host, device, filter_, options=""):
     """Start tcpdump and return once it listens."""
     words = f"tcpdump -i {device} -s 0 -B 8192 {options} -w /tmp/{device}.pcap '{filter_}'"
-    fleet.ssh(host, f"setsid {words} < /dev/null > /dev/null 2> /tmp/{device}.log & until grep -q listening /tmp/{device}.log; do sleep 0.1; done")
+    fleet.ssh(
+        host, f"setsid {words} < /dev/null > /dev/null 2> /tmp/{device}.log & until grep -q listening /tmp/{device}.log; do sleep 0.1; done"
+    )
 
 
 def harvest(fleet, host, *devices):
@@ -187,4 +189,3 @@ def test_killed_at_any_step_everything_goes_back(monitor, tmp_path):
     assert [killed for _step, killed, _differs in rows] == [True] * 9 + [False]
     assert [row for row in rows if row[2]] == []
     monitor.ssh("mon1", "rmmod dummy ip_tunnel gre; rm -rf /var/tmp/store /var/tmp/supervisor.pyz /var/tmp/crash_on_host.py")
-

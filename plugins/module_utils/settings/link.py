@@ -25,7 +25,13 @@ USUAL_MTU = 1500
 #: encap_limit, an option header that the kernel puts into each IPv6 packet of a tunnel unless told otherwise.
 _ENCAP_LIMIT = 8
 #: Field, the versions that have it, the range of its values.
-_RANGES = (("key", (1, 2), 1, 1023), ("index", (1,), 0, 0xFFFFF), ("hwid", (2,), 0, 63), ("ttl", (0, 1, 2), 0, 255), ("tos", (0, 1, 2), 0, 255))
+_RANGES = (
+    ("key", (1, 2), 1, 1023),
+    ("index", (1,), 0, 0xFFFFF),
+    ("hwid", (2,), 0, 63),
+    ("ttl", (0, 1, 2), 0, 255),
+    ("tos", (0, 1, 2), 0, 255),
+)
 _DEFAULTS = {"index": 0, "hwid": 0, "ttl": 64, "tos": 0}
 
 
@@ -82,7 +88,9 @@ def _refuse_name(name: str, there: Link | None) -> None:
     if there and there.device["kind"] not in KINDS:
         raise Refused(f"{name} is a device of another kind ({there.device['kind'] or 'not a tunnel'}): choose another name")
     if there and there.unknown:
-        raise Refused(f"{name} has settings that could not be put back ({', '.join(there.unknown)}): choose another name, or remove it yourself")
+        raise Refused(
+            f"{name} has settings that could not be put back ({', '.join(there.unknown)}): choose another name, or remove it yourself"
+        )
 
 
 def _refuse_same_ends(name: str, device: Mapping[str, t.Any], links: Mapping[str, Link]) -> None:
@@ -90,7 +98,9 @@ def _refuse_same_ends(name: str, device: Mapping[str, t.Any], links: Mapping[str
     ends = ("kind", "key", "local", "remote", "dev")
     for other, link in links.items():
         if other != name and all(link.device.get(field) == device[field] for field in ends):
-            raise Refused(f"{name}: {other} already receives session {show_session(device)} from {device['remote'] or 'anywhere'}: use it, or remove it")
+            raise Refused(
+                f"{name}: {other} already receives session {show_session(device)} from {device['remote'] or 'anywhere'}: use it, or remove it"
+            )
 
 
 def show_session(device: Mapping[str, t.Any]) -> str:
@@ -118,7 +128,14 @@ def complete(name: str, wish: Mapping[str, t.Any]) -> dict[str, t.Any]:
     ipv6 = versions == {6}
     if ipv6 and not version:
         raise Refused(f"{name}: the kernel takes type I over IPv4 only: capture the outer packets and use pcap_decap")
-    device = {"kind": "ip6erspan" if ipv6 else "erspan", "version": version, **ends, "dev": wish.get("dev"), "receive_in_order": False, "addrgenmode": None}
+    device = {
+        "kind": "ip6erspan" if ipv6 else "erspan",
+        "version": version,
+        **ends,
+        "dev": wish.get("dev"),
+        "receive_in_order": False,
+        "addrgenmode": None,
+    }
     device.update({field: _ranged(name, field, versions_, wish.get(field), version, low, high) for field, versions_, low, high in _RANGES})
     if version and device["key"] is None:
         raise Refused(f"{name}: type {'I' * (version + 1)} needs the session's number as key")

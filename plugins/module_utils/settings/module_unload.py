@@ -89,7 +89,9 @@ def _rdma_survey(host: Host, seen: Surroundings) -> Surroundings:
 
 def connections(text: str) -> list[str]:
     """Return `device: program` of queue pairs that carry data in the output of `rdma resource show qp`, each once. Pure."""
-    return list(dict.fromkeys(f"{device}: {program.strip('[]')}" for device, program in _CONNECTION.findall(text) if program != "[ib_core]"))
+    return list(
+        dict.fromkeys(f"{device}: {program.strip('[]')}" for device, program in _CONNECTION.findall(text) if program != "[ib_core]")
+    )
 
 
 def needed(host: Host, module: str) -> list[str]:

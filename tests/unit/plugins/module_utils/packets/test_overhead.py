@@ -11,7 +11,15 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.packets.overhead
 
 @pytest.mark.parametrize(
     ("version", "ipv6", "subheader", "added"),
-    [(0, False, False, 24), (1, False, False, 36), (2, False, False, 40), (2, False, True, 48), (0, True, False, 44), (1, True, False, 56), (2, True, True, 68)],
+    [
+        (0, False, False, 24),
+        (1, False, False, 36),
+        (2, False, False, 40),
+        (2, False, True, 48),
+        (0, True, False, 44),
+        (1, True, False, 56),
+        (2, True, True, 68),
+    ],
 )
 def test_what_each_type_adds_to_a_frame(version: int, ipv6: bool, subheader: bool, added: int) -> None:
     assert overhead(version, ipv6, subheader) == added

@@ -90,7 +90,9 @@ def test_irdma_stays_where_something_uses_it(
 
 
 def test_tunnels_keep_their_module_but_those_that_it_makes_itself_do_not() -> None:
-    links = [{"ifname": name, "mtu": 1450, "flags": [], "linkinfo": {"info_kind": "erspan", "info_data": {}}} for name in ("erspan0", "tor1")]
+    links = [
+        {"ifname": name, "mtu": 1450, "flags": [], "linkinfo": {"info_kind": "erspan", "info_data": {}}} for name in ("erspan0", "tor1")
+    ]
     said = {"ip -d -j link show": (0, json.dumps(links), ""), "modprobe --show-depends ip_gre": (0, "", ""), "rmmod ip_gre": (0, "", "")}
     with pytest.raises(Refused, match="the tunnels tor1 would be gone"):
         unload(Recorded({"/sys/module/ip_gre/refcnt": "0\n"}, said), "ip_gre")

@@ -16,7 +16,9 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model i
 from tests.unit.plugins.module_utils.recorded import Recorded
 
 
-def row(name: str, kind: str | None = None, mtu: int = 1450, link: str | None = None, flags: str = "BROADCAST", **data: t.Any) -> dict[str, t.Any]:
+def row(
+    name: str, kind: str | None = None, mtu: int = 1450, link: str | None = None, flags: str = "BROADCAST", **data: t.Any
+) -> dict[str, t.Any]:
     info = {"linkinfo": {"info_kind": kind, "info_data": data}} if kind else {}
     return {"ifindex": 10, "link": link, "ifname": name, "flags": flags.split(), "mtu": mtu, "inet6_addr_gen_mode": "eui64", **info}
 
@@ -56,7 +58,14 @@ def test_devices_are_read_as_iproute2_says_them() -> None:
     }  # fmt: skip
     assert (links["er1"].device["version"], links["er1"].device["key"], links["er1"].device["index"]) == (0, None, None)
     three = links["er3"].device
-    assert (three["key"], three["remote"], three["direction"], three["hwid"], three["receive_in_order"], three["tos"]) == (1023, None, "egress", 63, True, 1)
+    assert (three["key"], three["remote"], three["direction"], three["hwid"], three["receive_in_order"], three["tos"]) == (
+        1023,
+        None,
+        "egress",
+        63,
+        True,
+        1,
+    )
     assert (links["er6"].device["kind"], links["er6"].device["tos"], links["er6"].unknown) == ("ip6erspan", 40, ())
     assert links["odd"].unknown == ("fwmark", "okey")
     assert links["dummy0"].device == {"kind": "dummy", "mtu": 1450, "up": False}
@@ -125,7 +134,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(name: str, wish: t.Any, words: 
 @pytest.mark.parametrize("text", ["", "[", "3", '[{"ifname": "x", "linkinfo": {"info_kind": "erspan", "info_data": {"ikey": "0.0.x.1"}}}]'])
 def test_output_that_cannot_be_read_is_no_empty_host(text: str) -> None:
     with pytest.raises(Refused, match="could not be read"):
-        LinkDevice().read(Recorded(said={"ip -d -j link show": (1, text, "Object \"link\" is unknown")}), "er1", ["device"])
+        LinkDevice().read(Recorded(said={"ip -d -j link show": (1, text, 'Object "link" is unknown')}), "er1", ["device"])
 
 
 def test_absent_is_no_wish_to_complete() -> None:

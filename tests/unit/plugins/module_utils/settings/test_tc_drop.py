@@ -69,7 +69,9 @@ def test_what_would_take_somebodys_filters_is_refused(veth: Inside, before: list
     assert words in str(refused.value)
 
 
-@pytest.mark.parametrize(("key", "value"), [(Key("tc_drop", "v0", "arp"), True), (Key("tc_drop", "v0", "gre"), 1), (Key("tc_drop", "nobody", "gre"), True)])
+@pytest.mark.parametrize(
+    ("key", "value"), [(Key("tc_drop", "v0", "arp"), True), (Key("tc_drop", "v0", "gre"), 1), (Key("tc_drop", "nobody", "gre"), True)]
+)
 def test_what_is_no_such_thing_is_refused(veth: Inside, key: Key, value: object) -> None:
     with pytest.raises(Refused):
         preview(veth, {key: value})
