@@ -67,18 +67,18 @@ def sent(runs: Mapping[str, t.Any], side: str) -> list[Sent]:
 
     Raises Unusable where the two sides do not speak of the same connections.
     """
-    both = list(zip(*(runs[name] for name in SIDES)))
-    if not both or len({len(runs[name]) for name in SIDES}) > 1:
+    if not runs["client"] or len(runs["client"]) != len(runs["server"]):
         raise units.Unusable("client and server did not run the same tests.")
-    return [_sent(*pair, began_ns=pair[SIDES.index(side)]["began_ns"]) for pair in both]
+    pairs = zip(runs["client"], runs["server"])
+    return [_sent(client, server, run["began_ns"]) for (client, server), run in zip(pairs, runs[side])]
 
 
 def _sent(client: Mapping[str, t.Any], server: Mapping[str, t.Any], began_ns: int) -> Sent:
     if (client["local"], client["remote"]) != (server["remote"], server["local"]) or client["verb"] != server["verb"]:
         raise units.Unusable(f"client and server do not speak of the same connection: {client['command']} and {server['command']}.")
-    ends = (End(bytes.fromhex(end["gid"]), end["qp"]) for end in (client["local"], client["remote"]))
+    one, other = (End(bytes.fromhex(end["gid"]), end["qp"]) for end in (client["local"], client["remote"]))
     dscp = None if client["tos"] is None else client["tos"] >> 2
-    return Sent(client["verb"], client["size"], client["iterations"], *ends, dscp, began_ns)
+    return Sent(client["verb"], client["size"], client["iterations"], one, other, dscp, began_ns)
 
 
 def _watch(folder: str, manifest: Mapping[str, t.Any], host: str, watch: Watch) -> Iterable[str]:
