@@ -41,9 +41,14 @@ class Row(t.NamedTuple):
 
 def verify(folder: str, manifest: Mapping[str, t.Any], reported: Mapping[str, t.Any]) -> list[Row]:
     """Return a row for each test and host; raises Unusable where perftest or the capture did not come to an end."""
-    hosts = sides(reported)
-    runs = {side: reported[hosts[side]]["runs"] for side in SIDES}
-    watches = {side: Watch(sent(runs, side)) for side in SIDES}
+    try:
+        hosts = sides(reported)
+        runs = {side: reported[hosts[side]]["runs"] for side in SIDES}
+        watches = {side: Watch(sent(runs, side)) for side in SIDES}
+    except units.Unusable:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as wrong:
+        raise units.Unusable(f"{folder}/{REPORT} is not what the module perftest returns ({type(wrong).__name__}: {wrong}).") from wrong
     damage = {side: list(_watch(folder, manifest, hosts[side], watches[side])) for side in SIDES}
     names = [f"{run['verb']} {run['size']} B" for run in runs["client"]]
     return [

@@ -19,7 +19,7 @@ LIVE = "/sys/module/mlx4_core/parameters/log_num_mgm_entry_size"
 @pytest.fixture(scope="module", autouse=True)
 def host(guests):
     """The guest with both drivers loaded and its cards up; afterwards it is as it was."""
-    guests.ssh(HOST, f"ip link set {E1000E} up; ip link set {VMXNET3} up; modprobe -a mlx4_core mlx5_core")
+    guests.ssh(HOST, f"ip link set {E1000E} up; ip link set {VMXNET3} up; modprobe -r mlx4_core mlx5_core; modprobe -a mlx4_core mlx5_core")
     before = state(guests)
     yield guests
     result = guests.module(HOST, "capture_session", {"campaign": "standing", "state": "restored"})

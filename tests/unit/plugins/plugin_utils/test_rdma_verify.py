@@ -88,6 +88,10 @@ def test_test_that_failed_is_said_in_its_own_words(tmp_path, evidence, reported)
         (lambda both: both["two"]["runs"].pop(), "did not run the same tests"),
         (lambda both: both["two"].update(role="client"), "there must be a client and a server"),
         (lambda both: both["two"]["runs"][1].update(local={**SERVER_END, "qp": 7}), "do not speak of the same connection"),
+        (lambda both: both["two"]["runs"][1].pop("local"), "is not what the module perftest returns"),
+        (lambda both: [run[end].update(gid="x") for host in both.values() for run in host["runs"] for end in ("local", "remote")], "is not what"),
+        (lambda both: both["two"].update(runs=None), "is not what the module perftest returns"),
+        (lambda both: both.update(two=[]), "is not what the module perftest returns"),
     ],
 )
 def test_reports_that_do_not_fit_each_other(tmp_path, evidence, reported, change, words):
