@@ -34,7 +34,7 @@ options:
     description:
       - Whether C(irdma) is taken out of the kernel where it is loaded. For monitor hosts only, never for hosts whose RDMA traffic
         is being watched.
-      - Refused while processes have RDMA devices open, connections exist, storage over RDMA is loaded or
+      - Refused while processes have RDMA devices open, connections exist or
         C(/sys/kernel/config/irdma) has folders.
     type: bool
     default: false

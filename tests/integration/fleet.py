@@ -20,20 +20,23 @@ BIN = pathlib.Path(sys.executable).parent
 
 
 class Fleet:
-    """One lab instance of its own, up from the first use to the end of the tests."""
+    """One lab instance of its own, up from the first use to the end of the tests; or *lab*, which is up and stays so."""
 
-    def __init__(self, name: str) -> None:
-        self.lab = f"it-{name}-{os.getpid()}"
-        self.up = subprocess.run(self._verb("up", name), cwd=ROOT, capture_output=True, text=True, check=False)
-        if self.up.returncode:
-            raise RuntimeError(self.up.stderr)
+    def __init__(self, name: str, lab: str | None = None) -> None:
+        self.lab = lab or f"it-{name}-{os.getpid()}"
+        self._ours = lab is None
+        if self._ours:
+            self.up = subprocess.run(self._verb("up", name), cwd=ROOT, capture_output=True, text=True, check=False)
+            if self.up.returncode:
+                raise RuntimeError(self.up.stderr)
         self.inventory = subprocess.run(self._verb("inventory"), cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
     def _verb(self, verb: str, *words: str) -> list[str]:
         return [sys.executable, "-m", "tests.lab", verb, "--lab", self.lab, *words]
 
     def down(self) -> None:
-        subprocess.run(self._verb("down"), cwd=ROOT, capture_output=True, check=False)
+        if self._ours:
+            subprocess.run(self._verb("down"), cwd=ROOT, capture_output=True, check=False)
 
     def inside(self, *argv: str, **options: t.Any) -> subprocess.CompletedProcess[str]:
         """Run a command inside the lab's network."""
@@ -65,6 +68,10 @@ class Fleet:
             if not result.exists():
                 raise RuntimeError(done.stdout + done.stderr)
             return json.loads(result.read_text())
+
+    def power_cycle(self, host: str) -> None:
+        """Press a guest's reset button and return when it answers again."""
+        subprocess.run(self._verb("power-cycle", host), cwd=ROOT, check=True)
 
     def ssh(self, host: str, command: str, check: bool = True) -> str:
         """Return what *command* prints on *host*, asked over ssh, not through Ansible."""

@@ -17,6 +17,9 @@ if t.TYPE_CHECKING:
 
 STORAGE_MODULES = ("nvme_rdma", "nvmet_rdma", "ib_iser", "ib_isert", "ib_srp", "ib_srpt", "rpcrdma", "ko2iblnd")
 
+#: What is in a driver's folder beside its devices (Linux drivers/base/bus.c, drivers/pci/pci-driver.c).
+_DRIVER_FILES = ("bind", "unbind", "new_id", "remove_id", "uevent", "module")
+
 
 def reload_argvs(module: str) -> list[list[str]]:
     return [["modprobe", "-r", module], ["modprobe", module]]
@@ -33,17 +36,29 @@ def reload_module(host: Host, module: str) -> None:
 def refuse_reload(host: Host, module: str) -> None:
     """Raise Refused, with every reason, where unloading *module* now could take a host away or lose data."""
     reasons = module_hindrances(host, module)
-    reasons += [reason for device in devices_of(host, module) for reason in device_hindrances(host, device)]
-    storage = [name for name in STORAGE_MODULES if host.exists(f"/sys/module/{name}")]
-    if storage:
-        reasons.append(f"storage over RDMA may be in use ({', '.join(storage)} loaded)")
-    users = rdma_users(host) if host.names("/dev/infiniband") else []
-    if users:
-        reasons.append(f"processes have /dev/infiniband open: {', '.join(users)}")
+    if not _drives_nothing(host, module):
+        reasons += [reason for device in devices_of(host, module) for reason in device_hindrances(host, device)]
+        reasons += _rdma_hindrances(host)
     if host.exists("/etc/init.d/openibd"):
         reasons.append("the drivers belong to MLNX_OFED: use /etc/init.d/openibd restart, which has checks of its own")
     if reasons:
         raise Refused(f"{module} is not reloaded: {'; '.join(reasons)}")
+
+
+def _drives_nothing(host: Host, module: str) -> bool:
+    """Whether *module* has drivers and no device is bound to any, so that nobody's traffic goes through it."""
+    folder = f"/sys/module/{normal(module)}/drivers"
+    drivers = host.names(folder)
+    bound = [name for driver in drivers for name in host.names(f"{folder}/{driver}") if name not in _DRIVER_FILES]
+    return bool(drivers) and not bound
+
+
+def _rdma_hindrances(host: Host) -> list[str]:
+    """Return what may use RDMA, through whichever card; rdma-core loads some of these modules on every RDMA host."""
+    storage = [name for name in STORAGE_MODULES if host.exists(f"/sys/module/{name}")]
+    users = rdma_users(host) if host.names("/dev/infiniband") else []
+    reasons = [f"storage over RDMA may be in use ({', '.join(storage)} loaded)"] if storage else []
+    return reasons + ([f"processes have /dev/infiniband open: {', '.join(users)}"] if users else [])
 
 
 def module_hindrances(host: Host, module: str) -> list[str]:

@@ -56,7 +56,7 @@ def hindrances(seen: Surroundings) -> list[str]:
     if seen.rdma_connections:
         reasons.append(f"RDMA connections are open: {', '.join(seen.rdma_connections)}")
     if seen.rdma_storage:
-        reasons.append(f"storage over RDMA may be in use ({', '.join(seen.rdma_storage)} loaded)")
+        reasons.append(f"storage over RDMA may be in use ({', '.join(seen.rdma_storage)} loaded): install iproute2's rdma, which tells")
     if seen.vendor_script:
         reasons.append("the drivers belong to MLNX_OFED: use /etc/init.d/openibd, which has checks of its own")
     return reasons
@@ -76,13 +76,14 @@ def survey(host: Host, module: str) -> Surroundings:
 
 
 def _rdma_survey(host: Host, seen: Surroundings) -> Surroundings:
-    folder = f"/sys/kernel/config/{normal(seen.module)}"
+    folder, told = f"/sys/kernel/config/{normal(seen.module)}", host.which("rdma") is not None
     return seen._replace(
         rdma=True,
         configured=[f"{folder}/{name}" for name in host.names(folder)],
         rdma_users=rdma_users(host) if host.names("/dev/infiniband") else [],
-        rdma_connections=connections(host.run(["rdma", "resource", "show", "qp"]).out) if host.which("rdma") else [],
-        rdma_storage=[name for name in STORAGE_MODULES if host.exists(f"/sys/module/{name}")],
+        rdma_connections=connections(host.run(["rdma", "resource", "show", "qp"]).out) if told else [],
+        # rdma-core loads some of these on every RDMA host, so they count only where nobody tells whether they have connections
+        rdma_storage=[name for name in STORAGE_MODULES if not told and host.exists(f"/sys/module/{name}")],
         vendor_script=host.exists("/etc/init.d/openibd"),
     )
 

@@ -75,7 +75,6 @@ def test_irdma_goes_where_nothing_uses_it() -> None:
         ({"/sys/kernel/config/irdma/rocep1s0/ports": ""}, {}, {}, "it is configured by /sys/kernel/config/irdma/rocep1s0: remove"),
         ({"/proc/812/comm": "ib_write_bw\n"}, {"/proc/812/fd/5": "/dev/infiniband/uverbs0"}, {}, "ib_write_bw (812)"),
         ({}, {}, {"rdma resource show qp": (0, QPS, "")}, "RDMA connections are open: rocep1s0: rpcrdma, rocep1s0: ib_write_bw"),
-        ({"/sys/module/rpcrdma/refcnt": "1\n"}, {}, {}, "rpcrdma loaded"),
         ({"/sys/module/irdma/refcnt": "1\n"}, {}, {}, "its reference count is 1"),
     ],
 )
@@ -87,6 +86,13 @@ def test_irdma_stays_where_something_uses_it(
         unload(host, "irdma")
     assert str(refused.value).startswith("irdma stays loaded: ") and words in str(refused.value)
     assert "rmmod irdma" not in host.ran
+
+
+def test_storage_modules_count_only_where_nothing_tells_of_connections() -> None:
+    files = {**FILES, "/sys/module/ib_iser/refcnt": "0\n"}
+    unload(Recorded(files, SAID), "irdma")
+    with pytest.raises(Refused, match="ib_iser loaded"):
+        unload(Recorded(files, {words: said for words, said in SAID.items() if not words.startswith("rdma ")}), "irdma")
 
 
 def test_tunnels_keep_their_module_but_those_that_it_makes_itself_do_not() -> None:
