@@ -5,34 +5,24 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import pathlib
-import typing as t
 
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.bpf import expand
 from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
 
-from tests.integration.fleet import ROOT, frames
+from tests.integration.fleet import ROOT
+from tests.integration.span import MONITOR, RULES, SWITCH, TYPES, harvest, mirror, sniff, tunnels
 
-SWITCH, MONITOR = "10.78.0.4", "10.78.0.5"
 CRASH = pathlib.Path(__file__).with_name("crash_on_host.py")
 SENDER = [ROOT / "plugins/module_utils/packets/roce.py", *(ROOT / "tests/traffic" / name for name in ("roce_frames.py", "roce_send.py"))]
 SEND = (
     "cd /var/tmp && python3 roce_send.py --device eth1 --source 10.78.0.2 --target 10.78.0.3 --target-mac 52:54:00:78:00:02 --pps 1000 "
     "--packets {packets} --payload {payload} --per-message {per_message}"
 )
-#: The name of the device at both ends, and what the module is told of it beside the addresses.
-TYPES: dict[str, dict[str, t.Any]] = {
-    "type1": {"type": "I"},
-    "type2": {"key": 2, "index": 5, "dev": "ens1f0np0"},
-    "type3": {"type": "III", "key": 3, "direction": "egress", "hwid": 7},
-}
 #: Ethernet, IPv4, UDP, BTH, RETH and ICRC.
 HEADERS = 14 + 20 + 8 + 12 + 16 + 4
-MIRROR = " ".join(f"action mirred egress mirror dev {name}" for name in TYPES)
-RULES = "; ".join(f"tc filter add dev eth2 {side} matchall {MIRROR}" for side in ("ingress", "egress"))
 #: The devices anew, as the module made them: their sequence numbers begin again.
 RENUMBER = (
     f"ends='local {SWITCH} remote {MONITOR} ttl 64'; tc filter del dev eth2 ingress; tc filter del dev eth2 egress; "
@@ -45,9 +35,7 @@ RENUMBER = (
 def switch_that_mirrors(span):
     """The fleet, whose switch mirrors what passes its first port to the monitor in all three types at once, and nothing twice."""
     span.put("left1", *SENDER)
-    made = tunnels(span, "switch1", local=SWITCH, remote=MONITOR)
-    assert made["changed"], made
-    span.ssh("switch1", f"tc qdisc add dev eth2 clsact; {RULES}")
+    mirror(span)
     return span
 
 
@@ -65,12 +53,6 @@ def state(fleet):
     return fleet.ssh("mon1", "ip -br link | cut -d@ -f1 | awk '{print $1}'; ls /sys/module; ls /var/tmp")
 
 
-def tunnels(fleet, host="mon1", check=False, wanted=None, local=MONITOR, remote=SWITCH, **options):
-    wanted = TYPES if wanted is None else wanted
-    rows = [{"name": name, "local": local, "remote": remote, **more} for name, more in wanted.items()]
-    return fleet.module(host, "erspan_tunnel", {"tunnels": rows, **options}, check=check)
-
-
 def absent(fleet, *names, **options):
     return fleet.module("mon1", "erspan_tunnel", {"tunnels": [{"name": name} for name in names], "state": "absent", **options})
 
@@ -78,24 +60,6 @@ def absent(fleet, *names, **options):
 def restored(fleet):
     result = fleet.module("mon1", "capture_session", {"campaign": "standing", "state": "restored"})
     return {(row["key"][0], row["key"][1]): row["outcome"] for row in result["restored"]}
-
-
-def sniff(fleet, host, device, filter_, options=""):
-    """Start tcpdump and return once it listens."""
-    words = f"tcpdump -i {device} -s 0 -B 8192 {options} -w /tmp/{device}.pcap '{filter_}'"
-    fleet.ssh(
-        host, f"setsid {words} < /dev/null > /dev/null 2> /tmp/{device}.log & until grep -q listening /tmp/{device}.log; do sleep 0.1; done"
-    )
-
-
-def harvest(fleet, host, *devices):
-    """End tcpdump and return the frames of each device; none may have been dropped."""
-    fleet.ssh(host, "pkill -INT -x tcpdump; while pgrep -x tcpdump > /dev/null; do sleep 0.1; done")
-    logs = [fleet.ssh(host, f"cat /tmp/{device}.log") for device in devices]
-    assert all("\n0 packets dropped by kernel" in log for log in logs), logs
-    found = [frames(base64.b64decode(fleet.ssh(host, f"base64 -w0 /tmp/{device}.pcap"))) for device in devices]
-    fleet.ssh(host, f"rm -f {' '.join(f'/tmp/{device}.*' for device in devices)}")
-    return found
 
 
 def passed(fleet, devices, packets, payload=1024, *frame_sizes):
