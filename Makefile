@@ -1,5 +1,5 @@
 # Everything a target needs it sets up itself: Debian packages (as root), environments in .venv and .cache.
-PARTS := unit sanity lint docs-lint galaxy molecule integration
+PARTS := unit sanity lint docs-lint galaxy molecule integration test-rdma
 TREE := .cache/tree/ansible_collections/wirefleet/capture
 PYTHON := .venv/bin/python
 # The floor runs in .venv; the newest ansible-core only where a Python for it is found.
@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 unexport PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help test ready $(PARTS) demo bench lab-up lab-rdma lab-down tree clean
+.PHONY: help test ready $(PARTS) demo demo-rdma bench lab-up lab-rdma lab-down tree clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -30,7 +30,7 @@ help: ## say what there is to make
 # What keeps the cores busy runs beside its like, and what waits for windows and boots beside its own.
 test: ## everything below that proves the collection
 	@$(MAKE) --no-print-directory -j 3 ready
-	@tests/tools/parts.sh unit "sanity lint docs-lint galaxy" "molecule integration"
+	@tests/tools/parts.sh unit "sanity lint docs-lint galaxy" "molecule integration" test-rdma
 
 ready: $(VENV) $(NEWEST) $(TOOLS)
 
@@ -48,7 +48,7 @@ sanity: $(VENV) $(NEWEST) ## ansible-test sanity, on both, with every Python for
 
 lint: $(TOOLS) ## ruff, mypy, shellcheck, yamllint, and ansible-lint with its production profile
 	ruff check
-	MYPYPATH=.cache/tree mypy -p ansible_collections.wirefleet.capture.plugins -p tests.lab -p tests.dpvs -p tests.demo -p tests.integration -p tests.traffic
+	MYPYPATH=.cache/tree mypy -p ansible_collections.wirefleet.capture.plugins -p tests.lab -p tests.dpvs -p tests.demo -p tests.integration -p tests.rdma -p tests.traffic
 	shellcheck $(SCRIPTS)
 	yamllint --strict .
 	ansible-lint --strict
@@ -68,8 +68,15 @@ integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
 	@tests/tools/need.sh "the integration tests" $(CAPTURE)
 	$(PYTHON) -m pytest -q -n $(WAITERS) --dist loadfile tests/integration tests/faults
 
+test-rdma: $(VENV) ## RDMA, drivers and power cuts on QEMU guests; RDMA_LAB=name takes guests that are up already
+	@tests/tools/need.sh "the tests on guests" $(CAPTURE)
+	$(PYTHON) -m pytest -q tests/rdma
+
 demo: $(VENV) ## the whole story on a fleet of this machine; KEEP=1 leaves the fleet up, LAB=name has one of your own
 	@$(PYTHON) -m tests.demo --lab $(LAB) $(if $(KEEP),--keep)
+
+demo-rdma: $(VENV) ## RDMA between two QEMU guests, captured at both ends and held against perftest's report; KEEP=1, LAB=name
+	@$(PYTHON) -m tests.demo.rdma --lab $(if $(filter demo,$(LAB)),rdma,$(LAB)) $(if $(KEEP),--keep)
 
 bench: $(VENV) ## measure against what else one could use
 	@tests/tools/need.sh "the benchmarks" $(CAPTURE) rsync=rsync cc=gcc

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waits on the controller until the window is over on every host, one task for all of them."""
+"""Waits on the controller until the window is open or over on every host, one task for all of them."""
 
 from __future__ import annotations
 
@@ -23,27 +23,32 @@ if t.TYPE_CHECKING:
 
 
 class ActionModule(CampaignAction):
-    OPTIONS: t.ClassVar[dict[str, t.Any]] = {**RUN_OPTIONS, "hosts_per_second": {"type": "float", "default": 20.0}}
+    OPTIONS: t.ClassVar[dict[str, t.Any]] = {
+        **RUN_OPTIONS,
+        "hosts_per_second": {"type": "float", "default": 20.0},
+        "until": {"type": "str", "choices": list(watch.AWAITED), "default": "closed"},
+    }
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         run = self.the_run(options, task_vars)
-        plan = run.plan()
+        plan, awaited = run.plan(), watch.AWAITED[options["until"]]
         hosts = [host for host in plan["sessions"] if _is_awaited(run.record(host))]
         watches = [
-            watch.Watch(host, self._opener(run, host, task_vars), keep=number < watch.KEPT)
+            watch.Watch(host, self._opener(run, host, task_vars), number < watch.KEPT, awaited)
             for number, host in enumerate(hosts)
         ]
-        closes_ns = plan["t0_ns"] + round((plan["duration_s"] + plan["max_clock_error_s"]) * 1e9)
+        open_s = plan["duration_s"] if options["until"] == "closed" else 0.0
+        due_ns = plan["t0_ns"] + round((open_s + plan["max_clock_error_s"]) * 1e9)
         run.event("waiting", hosts=len(hosts))
-        watch.follow(watches, closes_ns, options["hosts_per_second"], _tell)
+        watch.follow(watches, due_ns, options["hosts_per_second"], _tell)
         time.sleep(progress.LINGER_S)
         found = watch.summary(watches)
         evidence.write_json(run.path(evidence.WORK, "wait.json"), found)
         for host, facts in found.items():
             run.update(host, captured_bytes=captured_bytes(facts["heartbeat"]))
         states = {host: str((facts["heartbeat"] or {}).get("state", "no answer")) for host, facts in found.items()}
-        run.event("window_closed", states=states)
-        silent = [f"{host}: {found[host]['problem']}" for host, state in states.items() if state not in watch.ENDED]
+        run.event(f"window_{options['until']}", states=states)
+        silent = [f"{host}: {found[host]['problem']}" for host, state in states.items() if state not in awaited]
         return {"changed": False, "states": states, "silent": silent, "waited_until": units.clock_time(time.time_ns())}
 
     def _opener(self, run: evidence.Run, host: str, task_vars: dict[str, t.Any]) -> Callable[[], Channel]:

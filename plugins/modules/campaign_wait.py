@@ -9,13 +9,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: campaign_wait
-short_description: Wait until the window of a campaign is over on every host
+short_description: Wait until the window of a campaign is open or over on every host
 version_added: 0.1.0
 author: Wirefleet Authors (@wirefleet)
 description:
   - One task on the controller for all hosts. It samples the hosts' heartbeats over their own connections, a bounded
     number each second, and feeds the callback P(wirefleet.capture.progress#callback).
-  - Ends when every capture has ended, or 30 seconds after the window. A host that stops answering does not hold up
+  - Ends when every capture is where O(until) says, or 30 seconds after that was due. A host that stops answering does not hold up
     the others.
   - Also measures each host's clock over the open channel, which is more exact than the preflight.
 options:
@@ -23,6 +23,11 @@ options:
     description: How many hosts to ask each second.
     type: float
     default: 20.0
+  until:
+    description: What to wait for. A capture that ended early is waited for no longer either way.
+    type: str
+    choices: [open, closed]
+    default: closed
 extends_documentation_fragment:
   - wirefleet.capture.attributes
   - wirefleet.capture.attributes.action
@@ -40,6 +45,13 @@ EXAMPLES = r"""
   wirefleet.capture.campaign_wait:
     campaign: "{{ campaign_run.campaign }}"
     evidence_root: "{{ campaign_run.evidence_root }}"
+  run_once: true
+
+- name: Wait until every host captures
+  wirefleet.capture.campaign_wait:
+    campaign: "{{ campaign_run.campaign }}"
+    evidence_root: "{{ campaign_run.evidence_root }}"
+    until: open
   run_once: true
 """
 

@@ -37,7 +37,8 @@ options:
       - Unload and load the module when the running values differ.
       - Refused, with the reason and before anything is written, when the module is in use, when one of its NICs carries
         the default route or an ssh connection, is in a bond or bridge, carries a VLAN or has virtual functions, when
-        storage over RDMA may be in use, when a process has an RDMA device open, and with MLNX_OFED.
+        storage over RDMA may be in use, when a process has an RDMA device open, and with MLNX_OFED. A driver to which no device
+        is bound is reloaded whatever uses RDMA.
       - For capturing RoCE no reload of mlx5_core is ever needed.
     type: bool
     default: false

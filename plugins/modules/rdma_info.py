@@ -46,7 +46,8 @@ rdma:
   type: dict
   contains:
     ports:
-      description: Ports of RDMA devices with driver, link layer, state, network interface and GIDs.
+      description: Ports of RDMA devices with driver, link layer, state, network interface, GIDs, and the IP addresses
+        under which RoCE v2 reaches them.
       type: list
       elements: dict
     netdevs:
@@ -115,7 +116,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     host = Host()
     facts = gather(host)
-    ports = [{**port._asdict(), "gids": [gid._asdict() for gid in port.gids]} for port in facts.ports]
+    ports = [{**port._asdict(), "gids": [gid._asdict() for gid in port.gids], "addresses": port.addresses} for port in facts.ports]
     netdevs = {name: netdev._asdict() for name, netdev in facts.netdevs.items()}
     found = captures(facts, module.params["devices"], lambda name: probe(host, name))
     module.exit_json(

@@ -15,7 +15,11 @@ from . import channel, progress
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ENDED = ("done", "failed")
+#: The states in which a host is there, by what is waited for.
+AWAITED: t.Mapping[str, tuple[str, ...]] = {
+    "open": ("capturing", "stopping", "done", "failed"),
+    "closed": ("done", "failed"),
+}
 #: Channels kept open; hosts beyond that are asked over a new one each time.
 KEPT = 64
 WORKERS = 16
@@ -24,20 +28,21 @@ GRACE_S = 30.0
 
 
 class Watch:
-    """One host under observation. *open_channel* may fail as often as it likes."""
+    """One host under observation, until it is in a state of *awaited*. *open_channel* may fail as often as it likes."""
 
-    def __init__(self, host: str, open_channel: Callable[[], channel.Channel], keep: bool) -> None:
+    def __init__(self, host: str, open_channel: Callable[[], channel.Channel], keep: bool, awaited: tuple[str, ...]) -> None:
         self.host = host
         self.heartbeat: dict[str, t.Any] | None = None
         self.clock: dict[str, t.Any] | None = None
         self.problem: str | None = None
         self._open = open_channel
         self._keep = keep
+        self._awaited = awaited
         self._channel: channel.Channel | None = None
 
     @property
-    def ended(self) -> bool:
-        return (self.heartbeat or {}).get("state") in ENDED
+    def there(self) -> bool:
+        return (self.heartbeat or {}).get("state") in self._awaited
 
     def sample(self) -> None:
         """Ask once; a host that does not answer is recorded as such and asked again next time."""
@@ -65,17 +70,17 @@ class Watch:
         return self._channel.ask({"op": what})
 
 
-def follow(watches: list[Watch], closes_ns: int, rate: float, tell: Callable[[list[progress.Row]], None]) -> None:
-    """Sample all hosts, at most *rate* a second, until every capture ended or the window's end is GRACE_S past.
+def follow(watches: list[Watch], due_ns: int, rate: float, tell: Callable[[list[progress.Row]], None]) -> None:
+    """Sample all hosts, at most *rate* a second, until each is in the state awaited or GRACE_S have passed since *due_ns*.
 
     Ends too when ansible-playbook itself is gone: its workers outlive it if they are not looked after.
     """
     pending, parent = list(watches), os.getppid()
     with concurrent.futures.ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        while pending and os.getppid() == parent and time.time_ns() < closes_ns + GRACE_S * 1e9:
+        while pending and os.getppid() == parent and time.time_ns() < due_ns + GRACE_S * 1e9:
             began = time.monotonic()
             list(pool.map(Watch.sample, pending))
-            pending = [watch for watch in watches if not watch.ended]
+            pending = [watch for watch in watches if not watch.there]
             tell([row for watch in watches for row in progress.rows(watch.host, watch.heartbeat)])
             if pending:
                 time.sleep(max(0.0, max(1.0, len(pending) / rate) - (time.monotonic() - began)))

@@ -20,7 +20,8 @@ from wirefleet.settings.apply import apply, restore
 from wirefleet.settings.journal import Owner, Store
 from wirefleet.settings.model import Key
 
-WRITING = ("-K", "-G", "--set-priv-flags")
+WRITING = {"-K", "-G", "--set-priv-flags", "add", "set", "delete"}
+LOADING = {"modprobe", "rmmod"}
 
 
 class Mortal(Host):
@@ -36,7 +37,7 @@ class Mortal(Host):
 
     def run(self, argv, timeout=30.0, stdin=""):
         done = super().run(argv, timeout, stdin)
-        if argv[1] in WRITING:
+        if argv[0] in LOADING and "--show-depends" not in argv or WRITING.intersection(argv[1:3]):
             self._step()
         return done
 
@@ -59,7 +60,10 @@ def killed_at(step, folder, wishes):
 
 
 def shown(device):
-    return [line for option in ("-g", "--show-priv-flags", "-k") for line in Host().run(["ethtool", option, device]).out.splitlines()]
+    """Return what the kernel says of *device*, and which devices and modules there are."""
+    lines = [line for option in ("-g", "--show-priv-flags", "-k") for line in Host().run(["ethtool", option, device]).out.splitlines()]
+    links = [line.split()[0] for line in Host().run(["ip", "-br", "link", "show"]).out.splitlines()]
+    return lines + links + os.listdir("/sys/module")
 
 
 def main(folder, device, wishes):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,20 +22,23 @@ SOON = "+15s"
 
 
 class Fleet:
-    """One lab instance of its own, up from the first use to the end of the tests."""
+    """One lab instance of its own, up from the first use to the end of the tests; or *lab*, which is up and stays so."""
 
-    def __init__(self, name: str) -> None:
-        self.lab = f"it-{name}-{os.getpid()}"
-        self.up = subprocess.run(self._verb("up", name), cwd=ROOT, capture_output=True, text=True, check=False)
-        if self.up.returncode:
-            raise RuntimeError(self.up.stderr)
+    def __init__(self, name: str, lab: str | None = None) -> None:
+        self.lab = lab or f"it-{name}-{os.getpid()}"
+        self._ours = lab is None
+        if self._ours:
+            self.up = subprocess.run(self._verb("up", name), cwd=ROOT, capture_output=True, text=True, check=False)
+            if self.up.returncode:
+                raise RuntimeError(self.up.stderr)
         self.inventory = subprocess.run(self._verb("inventory"), cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
     def _verb(self, verb: str, *words: str) -> list[str]:
         return [sys.executable, "-m", "tests.lab", verb, "--lab", self.lab, *words]
 
     def down(self) -> None:
-        subprocess.run(self._verb("down"), cwd=ROOT, capture_output=True, check=False)
+        if self._ours:
+            subprocess.run(self._verb("down"), cwd=ROOT, capture_output=True, check=False)
 
     def inside(self, *argv: str, **options: t.Any) -> subprocess.CompletedProcess[str]:
         """Run a command inside the lab's network."""
@@ -68,12 +72,32 @@ class Fleet:
                 raise RuntimeError(done.stdout + done.stderr)
             return json.loads(result.read_text())
 
+    def power_cycle(self, host: str) -> None:
+        """Press a guest's reset button and return when it answers again."""
+        subprocess.run(self._verb("power-cycle", host), cwd=ROOT, check=True)
+
     def ssh(self, host: str, command: str, check: bool = True, text: str = "") -> str:
         """Return what *command* prints on *host*, given *text*, asked over ssh, not through Ansible."""
         done = subprocess.run(self._verb("ssh", host, command), cwd=ROOT, input=text, capture_output=True, text=True, check=False)
         if check and done.returncode:
             raise RuntimeError(f"{host}: {command}: {done.stderr or done.stdout}")
         return done.stdout.strip()
+
+    def put(self, host: str, *files: pathlib.Path, folder: str = "/var/tmp") -> None:
+        """Copy *files* into *folder* of *host*."""
+        for file in files:
+            words = self._verb("ssh", host, f"mkdir -p {folder} && cat > {folder}/{file.name}")
+            subprocess.run(words, cwd=ROOT, input=file.read_bytes(), check=True)
+
+
+def frames(data: bytes) -> list[bytes]:
+    """Return the packets of a pcap file as this machine's tcpdump writes it."""
+    found, at = [], 24
+    while at < len(data):
+        size = struct.unpack_from("<I", data, at + 8)[0]
+        found.append(data[at + 16 : at + 16 + size])
+        at += 16 + size
+    return found
 
 
 def wait_until(what: t.Callable[[], t.Any], seconds: float, why: str) -> t.Any:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import base64
-import struct
 
 import pytest
+
+from tests.integration.fleet import frames
 
 HOST, DEVICE = "rdma1", "ens1f0np0"
 SETUP = f"""
@@ -77,12 +78,3 @@ def test_what_linux_wraps_is_undone_where_it_was_captured(mirrored):
     assert streams == [(kind, session, source, 10, 0 if numbered else None) for kind, session, _side, numbered, source in WANTED]
     rows = [line.split(",") for line in mirrored.ssh(HOST, "cat /root/m.csv").splitlines()[1:]]
     assert [row[11] for row in rows[::10]] == [side or "" for _kind, _session, side, _numbered, _source in WANTED]
-
-
-def frames(data: bytes) -> list[bytes]:
-    found, at = [], 24
-    while at < len(data):
-        size = struct.unpack_from("<I", data, at + 8)[0]
-        found.append(data[at + 16 : at + 16 + size])
-        at += 16 + size
-    return found

@@ -27,6 +27,10 @@ class Host:
     #: How many doubles of DPVS run on it.
     dpvs: int = 0
     clock_offset_s: float = 0.0
+    #: The bridge that its data device is plugged into, beside which others hear nothing of it.
+    segment: str = "data"
+    #: Segments between which a `uml` host is the switch: a bridge `switch` joins its ports to them, eth2, eth3, …
+    switches: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -46,10 +50,24 @@ class Host:
         """Return the name of the hub's end of the host's link to *network*."""
         return f"{network[0]}-{self.name}"
 
+    def switch_port(self, number: int) -> str:
+        """Return the name of the hub's end of the link behind the switch's *number*th port."""
+        return f"s{number}-{self.name}"
+
 
 def _rdma(name: str, number: int, **more: t.Any) -> Host:
     return Host(name, number, kind="uml", groups=("rdma_hosts",), data_device="ens1f0np0", **more)
 
+
+def _guest(number: int, **more: t.Any) -> Host:
+    return Host(f"guest{number}", number, kind="qemu", groups=("rdma_hosts",), memory_mib=512, **more)
+
+
+#: A switch with a host behind each of its ports, and where its mirrors go.
+_MIRRORED = (
+    Host("switch1", 3, kind="uml", groups=("switches",), data_device="ens1f0np0", switches=("left", "right")),
+    Host("mon1", 4, kind="uml", groups=("monitors",), data_device="ens1f0np0"),
+)
 
 #: Fleets by name. The RoCE peers have a kernel of their own, so that private flags and sysctls are really theirs.
 FLEETS: t.Mapping[str, tuple[Host, ...]] = {
@@ -67,7 +85,9 @@ FLEETS: t.Mapping[str, tuple[Host, ...]] = {
     "rdma": (_rdma("rdma1", 1), _rdma("rdma2", 2)),
     "dpvs": (Host("lb1", 1, groups=("dpvs",), dpvs=2),),
     "clocks": (_rdma("rdma1", 1, clock_offset_s=1.5), _rdma("rdma2", 2, clock_offset_s=-3.0)),
-    "rdma-guests": tuple(Host(f"guest{n}", n, kind="qemu", groups=("rdma_hosts",), memory_mib=512) for n in (1, 2)),
+    "rdma-guests": (_guest(1), _guest(2)),
+    "span": (Host("left1", 1, segment="left"), Host("right1", 2, segment="right"), *_MIRRORED),
+    "span-guests": (_guest(1, segment="left"), _guest(2, segment="right"), *_MIRRORED),
     "bench": tuple(Host(f"node{n}", n, groups=("tcp_hosts",)) for n in range(1, 9)),
 }
 

@@ -66,7 +66,7 @@ def populate(hub: Hub, name: str) -> None:
     state.mkdir(exist_ok=True)
     run(["mount", "-t", "tmpfs", "-o", "mode=755", "lab", str(state)])
     _raise_limits()
-    network.make_bridges()
+    network.make_bridges(hosts)
     for host in hosts:
         MAKERS[host.kind](hub, host, state / host.name)
     wait_for(hosts, state)

@@ -20,11 +20,11 @@ SINK = "sink"
 PSN_OFFSET = 36
 
 
-def make_bridges() -> None:
-    for bridge in NETWORKS:
-        run(["ip", "link", "add", bridge, "type", "bridge", "forward_delay", "0"])
+def make_bridges(hosts: tuple[Host, ...]) -> None:
+    for bridge in dict.fromkeys((*NETWORKS, *(host.segment for host in hosts))):
+        mtu = [] if bridge == "mgmt" else ["mtu", str(DATA_MTU)]
+        run(["ip", "link", "add", bridge, *mtu, "type", "bridge", "forward_delay", "0"])
         run(["ip", "link", "set", bridge, "up"])
-    run(["ip", "link", "set", "data", "mtu", str(DATA_MTU)])
     run(["ip", "address", "add", f"{HUB_ADDRESS}/16", "dev", "mgmt"])
     run(["ip", "link", "add", SINK, "type", "veth", "peer", "name", f"{SINK}-end"])
     run(["ip", "link", "set", SINK, "up"])
@@ -38,17 +38,28 @@ def make_veth(host: Host, pid: int) -> None:
         mtu = ["mtu", str(DATA_MTU)] if network == "data" else []
         peer = ["peer", "name", device, "address", host.mac(network), "netns", str(pid)]
         run(["ip", "link", "add", host.port(network), *mtu, *queues, "type", "veth", *peer, *mtu, *queues])
-        run(["ip", "link", "set", host.port(network), "master", network, "up"])
+        run(["ip", "link", "set", host.port(network), "master", bridge_of(host, network), "up"])
+
+
+def bridge_of(host: Host, network: str) -> str:
+    return host.segment if network == "data" else network
 
 
 def make_taps(host: Host) -> list[str]:
     """Make the hub's ends of a User-Mode Linux host's links; return the kernel's words for its NICs."""
     words = []
     for number, network in enumerate(NETWORKS):
-        run(["ip", "tuntap", "add", host.port(network), "mode", "tap"])
-        run(["ip", "link", "set", host.port(network), "master", network, "up"])
-        words.append(f"eth{number}=tuntap,{host.port(network)},{host.mac(network)}")
+        words.append(_tap(f"eth{number}", host.port(network), bridge_of(host, network), host.mac(network)))
+    for number, segment in enumerate(host.switches):
+        mac = f"52:54:00:{0x79 + number:x}:00:{host.number:02x}"
+        words.append(_tap(f"eth{len(NETWORKS) + number}", host.switch_port(number), segment, mac))
     return words
+
+
+def _tap(device: str, port: str, bridge: str, mac: str) -> str:
+    run(["ip", "tuntap", "add", port, "mode", "tap"])
+    run(["ip", "link", "set", port, "master", bridge, "up"])
+    return f"{device}=tuntap,{port},{mac}"
 
 
 def make_guest_taps(host: Host, count: int) -> list[tuple[str, str]]:
@@ -61,7 +72,7 @@ def make_guest_taps(host: Host, count: int) -> list[tuple[str, str]]:
         run(["ip", "tuntap", "add", port, "mode", "tap", "vnet_hdr"])
         if network == "data":
             run(["ip", "link", "set", port, "mtu", str(DATA_MTU)])
-        run(["ip", "link", "set", port, "master", network, "up"])
+        run(["ip", "link", "set", port, "master", bridge_of(host, network) if number < 2 else network, "up"])
         made.append((port, mac))
     return made
 

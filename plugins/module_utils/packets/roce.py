@@ -40,6 +40,13 @@ _DEFINED: t.Mapping[int, frozenset[int]] = {
     0x60: frozenset((0x04, 0x05)),
     0xA0: _RELIABLE,
 }
+#: Bytes of the headers between BTH and payload, by operation; UD adds a DETH to each, XRC an XRCETH to each request.
+_EXTENSIONS: t.Mapping[int, int] = {
+    0x03: 4, 0x05: 4, 0x06: 16, 0x09: 4, 0x0A: 16, 0x0B: 20, 0x0C: 16, 0x0D: 4, 0x0F: 4, 0x10: 4, 0x11: 4, 0x12: 12, 0x13: 28,
+    0x14: 28, 0x16: 4, 0x17: 4, 0x1C: 20, 0x1D: 16,
+}  # fmt: skip
+_RESPONSES = range(0x0D, 0x13)
+ICRC_SIZE = 4
 _NAK_CODES: t.Mapping[int, str] = {
     0x60: "PSN sequence error", 0x61: "invalid request", 0x62: "remote access error", 0x63: "remote operational error",
     0x64: "invalid RD request",
@@ -75,6 +82,20 @@ def opcode_name(opcode: int) -> str:
     if operation not in _DEFINED.get(transport, ()):
         return f"reserved {opcode:#04x}"
     return f"{_TRANSPORTS[transport]} {_OPERATIONS[operation]}"
+
+
+def extension_size(opcode: int) -> int | None:
+    """Return how many bytes of headers follow the BTH; None where that is not defined, or not known here (RD)."""
+    transport, operation = opcode & 0xE0, opcode & 0x1F
+    if operation not in _DEFINED.get(transport, ()) or transport == 0x40:
+        return None
+    shared = DETH.size if transport == 0x60 else 4 if transport == 0xA0 and operation not in _RESPONSES else 0
+    return _EXTENSIONS.get(operation, 0) + shared
+
+
+def padding(flags: int) -> int:
+    """Return how many bytes pad the payload to a multiple of four, which *flags* of the BTH say."""
+    return flags >> 4 & 3
 
 
 def syndrome_name(syndrome: int) -> str:

@@ -8,6 +8,7 @@ Sources: Linux Documentation/ABI/stable/sysfs-class-infiniband, rdma-core's pers
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import typing as t
 
@@ -52,6 +53,13 @@ class Port(t.NamedTuple):
     @property
     def active(self) -> bool:
         return self.state == "ACTIVE"
+
+    @property
+    def addresses(self) -> list[str]:
+        """The IP addresses under which RoCE v2 reaches this port, IPv4 first; those of the link alone are left out."""
+        found = [ipaddress.IPv6Address(gid.gid) for gid in self.gids if gid.type == "RoCE v2"]
+        four = [str(address.ipv4_mapped) for address in found if address.ipv4_mapped]
+        return four + [str(address) for address in found if not (address.ipv4_mapped or address.is_link_local)]
 
 
 class Netdev(t.NamedTuple):

@@ -46,6 +46,8 @@ def show(value: Value) -> str:
         return "absent"
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, dict):
+        return " ".join(f"{name}={show(item)}" for name, item in value.items() if item is not None)
     return str(value)
 
 

@@ -17,6 +17,9 @@ if t.TYPE_CHECKING:
 
 STORAGE_MODULES = ("nvme_rdma", "nvmet_rdma", "ib_iser", "ib_isert", "ib_srp", "ib_srpt", "rpcrdma", "ko2iblnd")
 
+#: What is in a driver's folder beside its devices (Linux drivers/base/bus.c, drivers/pci/pci-driver.c).
+_DRIVER_FILES = ("bind", "unbind", "new_id", "remove_id", "uevent", "module")
+
 
 def reload_argvs(module: str) -> list[list[str]]:
     return [["modprobe", "-r", module], ["modprobe", module]]
@@ -32,21 +35,34 @@ def reload_module(host: Host, module: str) -> None:
 
 def refuse_reload(host: Host, module: str) -> None:
     """Raise Refused, with every reason, where unloading *module* now could take a host away or lose data."""
-    reasons = _module_hindrances(host, module)
-    reasons += [reason for device in _devices_of(host, module) for reason in _device_hindrances(host, device)]
-    storage = [name for name in STORAGE_MODULES if host.exists(f"/sys/module/{name}")]
-    if storage:
-        reasons.append(f"storage over RDMA may be in use ({', '.join(storage)} loaded)")
-    users = _rdma_users(host) if host.names("/dev/infiniband") else []
-    if users:
-        reasons.append(f"processes have /dev/infiniband open: {', '.join(users)}")
+    reasons = module_hindrances(host, module)
+    if not _drives_nothing(host, module):
+        reasons += [reason for device in devices_of(host, module) for reason in device_hindrances(host, device)]
+        reasons += _rdma_hindrances(host)
     if host.exists("/etc/init.d/openibd"):
         reasons.append("the drivers belong to MLNX_OFED: use /etc/init.d/openibd restart, which has checks of its own")
     if reasons:
         raise Refused(f"{module} is not reloaded: {'; '.join(reasons)}")
 
 
-def _module_hindrances(host: Host, module: str) -> list[str]:
+def _drives_nothing(host: Host, module: str) -> bool:
+    """Whether *module* has drivers and no device is bound to any, so that nobody's traffic goes through it."""
+    folder = f"/sys/module/{normal(module)}/drivers"
+    drivers = host.names(folder)
+    bound = [name for driver in drivers for name in host.names(f"{folder}/{driver}") if name not in _DRIVER_FILES]
+    return bool(drivers) and not bound
+
+
+def _rdma_hindrances(host: Host) -> list[str]:
+    """Return what may use RDMA, through whichever card; rdma-core loads some of these modules on every RDMA host."""
+    storage = [name for name in STORAGE_MODULES if host.exists(f"/sys/module/{name}")]
+    users = rdma_users(host) if host.names("/dev/infiniband") else []
+    reasons = [f"storage over RDMA may be in use ({', '.join(storage)} loaded)"] if storage else []
+    return reasons + ([f"processes have /dev/infiniband open: {', '.join(users)}"] if users else [])
+
+
+def module_hindrances(host: Host, module: str) -> list[str]:
+    """Return why the kernel itself would not let *module* go."""
     folder = f"/sys/module/{normal(module)}"
     holders = host.names(f"{folder}/holders")
     if holders:
@@ -55,13 +71,14 @@ def _module_hindrances(host: Host, module: str) -> list[str]:
     return [] if count == "0" else [f"it is in use (its reference count is {count})"]
 
 
-def _devices_of(host: Host, module: str) -> list[str]:
+def devices_of(host: Host, module: str) -> list[str]:
     """Return the network devices whose driver comes from *module*."""
     wanted = f"/sys/module/{normal(module)}"
     return [name for name in host.names("/sys/class/net") if host.target(f"/sys/class/net/{name}/device/driver/module") == wanted]
 
 
-def _device_hindrances(host: Host, device: str) -> list[str]:
+def device_hindrances(host: Host, device: str) -> list[str]:
+    """Return what would miss the network device *device*."""
     folder = f"/sys/class/net/{device}"
     reasons = [f"{name[len('upper_') :]} stands on {device}" for name in host.names(folder) if name.startswith("upper_")]
     if (host.read(f"{folder}/device/sriov_numvfs") or "0").strip() != "0":
@@ -83,7 +100,8 @@ def _carries_ssh(host: Host, device: str) -> bool:
     return sockets.rc != 0 or not ssh_addresses(sockets.out).isdisjoint(addresses)
 
 
-def _rdma_users(host: Host) -> list[str]:
+def rdma_users(host: Host) -> list[str]:
+    """Return the programs, with their process ids, that have an RDMA device open."""
     found = []
     for pid in filter(str.isdecimal, host.names("/proc")):
         links = (host.target(f"/proc/{pid}/fd/{fd}") or "" for fd in host.names(f"/proc/{pid}/fd"))

@@ -12,8 +12,11 @@ from .dpvs_link import DpvsLink, KniLink
 from .ethtool_feature import EthtoolFeature
 from .ethtool_private_flag import EthtoolPrivateFlag
 from .ethtool_ring import EthtoolRing
+from .kernel_module import KernelModule
+from .link import LinkDevice
 from .modprobe_option import ModprobeOption
 from .sysctl_floor import SysctlDropIn, SysctlFloor
+from .tc_drop import TcDrop
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,5 +35,8 @@ KINDS: Mapping[str, Kind] = {
         KniLink(),
         DpvsLink(),
         DpvsConf(),
+        KernelModule(),
+        LinkDevice(),
+        TcDrop(),
     )
 }

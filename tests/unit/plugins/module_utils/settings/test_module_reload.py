@@ -45,6 +45,18 @@ def test_a_module_that_nothing_needs_may_go() -> None:
     refuse_reload(Recorded(FILES, SAID, LINKS), "mlx4_core")
 
 
+IN_USE = {"/sys/module/ib_iser/refcnt": "0\n", "/dev/infiniband/uverbs0": "", "/proc/812/comm": "ib_write_bw\n"}
+OPEN = {"/proc/812/fd/5": "/dev/infiniband/uverbs0"}
+DRIVER = dict.fromkeys((f"{MODULE}/drivers/pci:mlx4_core/{name}" for name in ("bind", "module", "new_id", "remove_id", "uevent", "unbind")), "")
+
+
+def test_users_of_rdma_do_not_matter_to_a_driver_without_a_device() -> None:
+    refuse_reload(Recorded({**FILES, **IN_USE, **DRIVER}, SAID, {**LINKS, **OPEN}), "mlx4_core")
+    for files in ({**FILES, **IN_USE}, {**FILES, **IN_USE, **DRIVER, f"{MODULE}/drivers/pci:mlx4_core/0000:04:00.0": ""}):
+        with pytest.raises(Refused, match=r"storage over RDMA may be in use \(ib_iser loaded\); processes have /dev/infiniband open"):
+            refuse_reload(Recorded(files, SAID, {**LINKS, **OPEN}), "mlx4_core")
+
+
 @pytest.mark.parametrize(
     ("files", "links", "said", "words"),
     [

@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mirror path of the fleets `span` and `span-guests`: a switch that mirrors by ERSPAN, and a monitor that takes it off."""
+
+from __future__ import annotations
+
+import base64
+import typing as t
+
+from tests.integration.fleet import Fleet, frames
+
+SWITCH, MONITOR = "10.78.0.4", "10.78.0.5"
+#: The name of the device at both ends, and what the module is told of it beside the addresses.
+TYPES: dict[str, dict[str, t.Any]] = {
+    "type1": {"type": "I"},
+    "type2": {"key": 2, "index": 5, "dev": "ens1f0np0"},
+    "type3": {"type": "III", "key": 3, "direction": "egress", "hwid": 7},
+}
+MIRROR = " ".join(f"action mirred egress mirror dev {name}" for name in TYPES)
+RULES = "; ".join(f"tc filter add dev eth2 {side} matchall {MIRROR}" for side in ("ingress", "egress"))
+
+
+def mirror(fleet: Fleet) -> None:
+    """Have the switch mirror what passes its first port to the monitor, in all TYPES at once."""
+    made = tunnels(fleet, "switch1", local=SWITCH, remote=MONITOR)
+    if not made["changed"]:
+        raise RuntimeError(str(made))
+    fleet.ssh("switch1", f"tc qdisc add dev eth2 clsact; {RULES}")
+
+
+def tunnels(
+    fleet: Fleet,
+    host: str = "mon1",
+    check: bool = False,
+    wanted: dict[str, dict[str, t.Any]] | None = None,
+    local: str = MONITOR,
+    remote: str = SWITCH,
+    **options: t.Any,
+) -> dict[str, t.Any]:
+    """Call erspan_tunnel for *wanted* (all TYPES) between *local* and *remote*."""
+    wanted = TYPES if wanted is None else wanted
+    rows = [{"name": name, "local": local, "remote": remote, **more} for name, more in wanted.items()]
+    return fleet.module(host, "erspan_tunnel", {"tunnels": rows, **options}, check=check)
+
+
+def sniff(fleet: Fleet, host: str, device: str, filter_: str, options: str = "") -> None:
+    """Start tcpdump and return once it listens."""
+    words = f"tcpdump -i {device} -s 0 -B 8192 {options} -w /tmp/{device}.pcap '{filter_}'"
+    fleet.ssh(
+        host, f"setsid {words} < /dev/null > /dev/null 2> /tmp/{device}.log & until grep -q listening /tmp/{device}.log; do sleep 0.1; done"
+    )
+
+
+def harvest(fleet: Fleet, host: str, *devices: str) -> list[list[bytes]]:
+    """End tcpdump and return the frames of each device; none may have been dropped."""
+    fleet.ssh(host, "pkill -INT -x tcpdump; while pgrep -x tcpdump > /dev/null; do sleep 0.1; done")
+    logs = [fleet.ssh(host, f"cat /tmp/{device}.log") for device in devices]
+    if not all("\n0 packets dropped by kernel" in log for log in logs):
+        raise AssertionError(logs)
+    found = [frames(base64.b64decode(fleet.ssh(host, f"base64 -w0 /tmp/{device}.pcap"))) for device in devices]
+    fleet.ssh(host, f"rm -f {' '.join(f'/tmp/{device}.*' for device in devices)}")
+    return found

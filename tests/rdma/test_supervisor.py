@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host that is left alone with its campaign: its supervisor is killed, its power is lost. It puts itself back."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+
+import pytest
+
+from tests.integration.fleet import wait_until
+
+MODPROBE = "/etc/modprobe.d/wirefleet-mlx4_core.conf"
+#: What a session changes: three kinds that a reboot clears, and one that it does not.
+SETTINGS = [
+    [["ethtool_feature", "eth1", "rx-gro"], False],
+    [["ethtool_feature", "eth3", "rx-lro"], False],
+    [["ethtool_ring", "eth2", "rx"], 512],
+    [["sysctl_floor", "", "net.core.rmem_max"], 4194304],
+    [["modprobe_option", "mlx4_core", "log_num_mgm_entry_size"], "-1"],
+]
+CHANGED = (False, False, 512, 4194304, "options mlx4_core log_num_mgm_entry_size=-1")
+
+
+def settings(guests, host):
+    """Return what the settings are now, read behind Ansible's back."""
+    shown = guests.ssh(
+        host,
+        f"ethtool -k eth1 | grep -c 'generic-receive-offload: on'; ethtool -k eth3 | grep -c 'large-receive-offload: on';"
+        f"ethtool -g eth2 | awk '/^RX:/ {{rx=$2}} END {{print rx}}'; sysctl -n net.core.rmem_max; tail -n 1 {MODPROBE} 2>/dev/null || echo",
+    ).splitlines()
+    return shown[0] == "1", shown[1] == "1", int(shown[2]), int(shown[3]), shown[4] if len(shown) > 4 else ""
+
+
+def start(guests, host):
+    """Have *host* capture from now on, with the settings changed and limits on what the capture may use."""
+    wanted = {
+        "schema": 1, "campaign": f"20261123T101500Z-alone-{uuid.uuid4().hex[:6]}", "name": "alone", "host": host,
+        "t0_ns": time.time_ns() + 600 * 10**9, "duration_s": 300.0, "lead_s": 1.0, "limits": {"bytes": 10_000_000},
+        "settings": SETTINGS, "resources": {"cpus": "0", "memory_max": 268435456},
+        "vantages": [{"device": "auto_rdma", "engine": "auto", "filter": "icmp"}],
+    }  # fmt: skip
+    found = guests.module(host, "capture_info", {"session": wanted})
+    assert found["problems"] == []
+    done = guests.module(host, "capture_session", {"state": "started", "session": found["session"]})
+    assert done["changed"], done
+    wait_until(lambda: heartbeat(guests, host, wanted["campaign"])["state"] == "capturing", 60, "the window opens")
+    assert settings(guests, host) == CHANGED
+    return wanted["campaign"]
+
+
+def heartbeat(guests, host, campaign):
+    return json.loads(guests.ssh(host, f"cat /var/lib/wirefleet/{campaign}/heartbeat.json", check=False) or '{"state": ""}')
+
+
+@pytest.fixture
+def before(guests):
+    return {host: settings(guests, host) for host in ("guest1", "guest2")}
+
+
+def test_killed_supervisor_is_cleaned_up_by_its_unit(guests, before):
+    campaign = start(guests, "guest1")
+    words = ("CPUAffinity", "MemoryMax", "MainPID", "ExecStopPost", "RuntimeMaxUSec")
+    shown = dict(line.split("=", 1) for line in guests.ssh("guest1", f"systemctl show wirefleet-{campaign} -p {','.join(words)}").splitlines())
+    assert (shown["CPUAffinity"], shown["MemoryMax"]) == ("0", "268435456")
+    assert "supervisor.pyz restore" in shown["ExecStopPost"] and shown["RuntimeMaxUSec"] != "infinity"
+    guests.ssh("guest1", f"kill -KILL {shown['MainPID']}")
+    wait_until(lambda: settings(guests, "guest1") == before["guest1"], 60, "everything is put back")
+    (found,) = wait_until(lambda: ended(guests, "guest1", campaign), 60, "there is a result")
+    assert (found["state"], found["result"]["stop_reason"], found["open_changes"]) == ("failed", "supervisor_lost", [])
+    assert guests.ssh("guest1", f"pgrep -f {campaign}", check=False) == ""
+    guests.module("guest1", "capture_session", {"campaign": campaign, "state": "absent", "force": True})
+
+
+def ended(guests, host, campaign):
+    captures = guests.module(host, "capture_info", {"campaign": campaign})["captures"]
+    return captures if captures and captures[0]["result"] else None
+
+
+def test_power_that_is_lost_in_mid_window(guests, before, tmp_path):
+    campaign = start(guests, "guest2")
+    guests.ssh("guest1", "ping -q -c 20 -i 0.05 10.78.0.3")
+    wait_until(lambda: heartbeat(guests, "guest2", campaign)["vantages"][0]["packets"] >= 40, 60, "the echoes are in the file")
+    guests.ssh("guest2", "sync")
+    guests.power_cycle("guest2")
+    wait_until(lambda: settings(guests, "guest2") == before["guest2"], 120, "the boot unit puts back what a reboot does not")
+    wait_until(lambda: not guests.ssh("guest2", "ls -d /etc/systemd/system/wirefleet-restore-*", check=False), 60, "the unit goes")
+    done = guests.playbook("collect.yml", "-e", f"campaign={campaign}", "-e", f"campaign_evidence_root={tmp_path}")
+    assert done.returncode == 0, done.stdout
+    (vantage,) = json.loads((tmp_path / campaign / "campaign.json").read_text())["vantages"]
+    assert (vantage["status"], vantage["counts"]["packets"]) == ("degraded", 40), vantage
+    assert "supervisor_lost" in vantage["reasons"]
+    assert guests.ssh("guest2", "find /var/lib/wirefleet -name '*.pcap'", check=False) == ""

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shipped check between two hosts: perftest sends, both ends capture, and all that was sent is there."""
+
+from __future__ import annotations
+
+import collections
+import json
+import subprocess
+
+import pytest
+
+ITERATIONS, SIZES = 60, (8, 20000)
+#: Operations of each test's data, as tshark prints opcodes of RC.
+DATA = {"send": {0, 1, 2, 4}, "write": {6, 7, 8, 0x0A}, "read": {0x0C, 0x0D, 0x0E, 0x0F, 0x10}}
+
+
+@pytest.fixture(scope="module")
+def verified(guests, tmp_path_factory):
+    """Return what the playbook printed, its exit code, and the folder of its evidence."""
+    root = tmp_path_factory.mktemp("evidence")
+    options = {
+        "campaign_evidence_root": str(root), "campaign_start": "+60s",
+        "verify_rdma_iterations": ITERATIONS, "verify_rdma_sizes": SIZES, "verify_rdma_tos": 104,
+    }  # fmt: skip
+    done = guests.playbook("verify_rdma_capture.yml", "-e", json.dumps(options))
+    folders = [path for path in root.iterdir() if path.suffix != ".partial"]
+    assert folders, done.stdout
+    return done, folders[0]
+
+
+def test_what_was_sent_was_captured_at_both_ends(verified):
+    done, _folder = verified
+    assert done.returncode == 0, done.stdout
+    rows = [line for line in done.stdout.splitlines() if line.endswith(" ok") and line.startswith(tuple(DATA))]
+    assert len(rows) == len(DATA) * len(SIZES) * 2, done.stdout
+    assert all(f" {ITERATIONS}/{ITERATIONS} " in row and " 26  ok" in row for row in rows), done.stdout
+
+
+def test_tshark_counts_the_same(verified):
+    _done, folder = verified
+    reported = json.loads((folder / "perftest.json").read_text())
+    runs = next(result["runs"] for result in reported.values() if result["role"] == "client")
+    for path in folder.glob("vantages/*/raw/*.pcap"):
+        seen = opcodes(path)
+        for run in runs:
+            counts: collections.Counter[int] = sum((seen[run[end]["qp"]] for end in ("local", "remote")), collections.Counter())
+            assert set(counts) <= DATA[run["verb"]] | {0x11}, (path, run, counts)
+            assert sum(counts[code] for code in (2, 4, 8, 0x0A, 0x0F, 0x10)) == run["iterations"] == ITERATIONS
+
+
+def opcodes(path):
+    """Return {destination queue pair: {opcode: packets with DSCP 26}} as tshark reads a capture."""
+    fields = ["-T", "fields", "-e", "infiniband.bth.destqp", "-e", "infiniband.bth.opcode"]
+    argv = ["tshark", "-r", str(path), "-Y", "ip.dsfield.dscp == 26", *fields]
+    lines = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split("\n")
+    found: dict[int, collections.Counter[int]] = collections.defaultdict(collections.Counter)
+    for line in filter(None, lines):
+        queue_pair, opcode = line.split("\t")
+        found[int(queue_pair, 0)][int(opcode, 0)] += 1
+    return found
+
+
+def test_evidence_can_be_checked_by_anybody(verified):
+    _done, folder = verified
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    assert "perftest.json" in (folder / "SHA256SUMS").read_text()
+
+
+def test_two_hosts_are_needed(guests):
+    done = guests.playbook("verify_rdma_capture.yml", "-e", "verify_rdma_hosts=guest1")
+    assert done.returncode != 0
+    assert "This needs two hosts, and guest1 are 1: name them with -e verify_rdma_hosts=ONE,OTHER" in " ".join(done.stdout.split())
+
+
+def test_nobody_who_answers(guests):
+    arguments = {"role": "client", "peer": "10.78.0.3", "connect_timeout": 1, "verbs": ["send"], "tos": 104}
+    assert "no server answered within 1 s" in guests.module("guest1", "perftest", arguments)["msg"]
