@@ -136,7 +136,7 @@ def test_host_without_rdma(guests):
         (capture,) = guests.module(HOST, "rdma_info", {"devices": ["auto_rdma"]})["rdma"]["captures"]
         failed = guests.module(HOST, "perftest", {"role": "server", "test_timeout": 1})
     finally:
-        guests.ssh(HOST, "modprobe -a rdma_rxe ib_uverbs rdma_ucm && rdma link add rxe0 type rxe netdev eth1")
+        guests.ssh(HOST, "modprobe -a rdma_rxe ib_uverbs rdma_ucm rpcrdma ib_iser && rdma link add rxe0 type rxe netdev eth1")
     assert capture["engine"] is None
     assert capture["reason"].startswith("auto_rdma found no RDMA device that is up and no driver with a sniffer flag; name a network device")
     assert failed["msg"] == "this host has no RDMA device (/sys/class/infiniband is empty or missing): is its driver loaded?"

@@ -70,12 +70,13 @@ class Sessions:
 
     def started(self, data: dict[str, t.Any]) -> Done:
         """Arm with the nearest window that leaves the engines time to listen."""
-        data = nearest(data)
+        began = time.monotonic()
+        data = nearest(data, 0.0)
         session = parse_session(data)
         folder = self.folder(session.campaign)
         if self._is_known(folder, data, ignored=("t0_ns",)):
             return _unchanged(folder)
-        return self._arm(session, data, folder, at_once=True)
+        return self._arm(session, data, folder, began)
 
     def stopped(self, campaign: str) -> Done:
         """End the window now and wait until everything is put back."""
@@ -134,7 +135,8 @@ class Sessions:
             raise Refused(f"another session is kept as {folder.campaign} on this host: use a new campaign id, or state: absent first")
         return state_of(folder) != "lost"
 
-    def _arm(self, session: Session, data: dict[str, t.Any], folder: Folder, at_once: bool = False) -> Done:
+    def _arm(self, session: Session, data: dict[str, t.Any], folder: Folder, began: float | None = None) -> Done:
+        """Change the settings and start the supervisor; with *began* (monotonic) for the window that is then the nearest."""
         wanted = {Key(*key): value for key, value in data.get("settings") or []}
         self._refuse_impossible(session, wanted)
         if self.check:
@@ -147,9 +149,8 @@ class Sessions:
             except (Refused, OSError):
                 self._undo(folder)
                 raise
-        if at_once and not self.check:
-            # changing settings takes its time, which must not be taken from the engines'
-            data = nearest(data)
+        if began is not None and not self.check:
+            data = nearest(data, time.monotonic() - began)
             session = parse_session(data)
             folder.write_json("session.json", data)
         started = "" if self.check else self._start(session, folder)
@@ -230,13 +231,6 @@ class Sessions:
 RUNNING = ("armed", "capturing", "stopping", "lost")
 
 
-def nearest(data: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return *data* with the nearest window from now that leaves the engines time to listen."""
-    lead = data.get("lead_s", 2.0)
-    early = lead if isinstance(lead, (int, float)) else 0
-    return {**data, "t0_ns": time.time_ns() + int((early + _START_MARGIN_S) * 1e9)}
-
-
 def expired(data: dict[str, t.Any], result: dict[str, t.Any], now_ns: int) -> bool:
     """Whether an ended session was kept for as long as it asked to be."""
     ended = result.get("closed_ns") or data.get("t0_ns", now_ns)
@@ -254,6 +248,13 @@ def state_of(folder: Folder) -> str:
         if alone:
             return "lost"
     return str((folder.read_json("heartbeat.json") or {}).get("state", "armed"))
+
+
+def nearest(data: dict[str, t.Any], took_s: float) -> dict[str, t.Any]:
+    """Return *data* with the nearest window; a host that *took_s* to get here starts its supervisor as slowly."""
+    lead = data.get("lead_s", 2.0)
+    early = lead if isinstance(lead, (int, float)) else 0
+    return {**data, "t0_ns": time.time_ns() + int((early + max(_START_MARGIN_S, took_s)) * 1e9)}
 
 
 def open_keys(host: Host, root: str, campaign: str) -> dict[Key, t.Any]:

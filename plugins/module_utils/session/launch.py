@@ -20,7 +20,8 @@ if t.TYPE_CHECKING:
     from .folder import Folder
     from .spec import Session
 
-PATIENCE_S = 15.0
+#: An emulated or starved host takes its time to start an interpreter.
+PATIENCE_S = 60.0
 #: What the slowest stop takes: an engine's whole escalation, restoring, a busy disk.
 STOP_S = 120
 
