@@ -46,6 +46,41 @@ _NAK_CODES: t.Mapping[int, str] = {
 }  # fmt: skip
 
 
+class Extension(t.NamedTuple):
+    """The extended headers of an opcode: their bytes together, and where in them AETH, RETH and DETH begin; None without."""
+
+    size: int = 0
+    aeth: int | None = None
+    reth: int | None = None
+    deth: int | None = None
+
+
+def _extension(opcode: int) -> Extension:
+    transport, operation = opcode & 0xE0, opcode & 0x1F
+    if operation not in _DEFINED.get(transport, ()):
+        return Extension()
+    answers = 0x0D <= operation <= 0x12
+    before = _BEFORE.get((transport, answers), ())
+    sizes = [*before, *_BEHIND.get(operation, ())]
+    at = {name: sum(size for _name, size in sizes[:place]) for place, (name, _size) in enumerate(sizes)}
+    return Extension(sum(size for _name, size in sizes), at.get("aeth"), at.get("reth"), at.get("deth"))
+
+
+_AETH, _RETH, _DETH = ("aeth", 4), ("reth", 16), ("deth", 8)
+#: What a transport puts right behind the BTH: (transport, whether it is an answer). RDETH and XRCETH have 4 bytes.
+_BEFORE: t.Mapping[tuple[int, bool], tuple[tuple[str, int], ...]] = {
+    (0x40, False): (("rdeth", 4), _DETH), (0x40, True): (("rdeth", 4),), (0x60, False): (_DETH,), (0xA0, False): (("xrceth", 4),),
+}  # fmt: skip
+#: What an operation adds: immediate data, AtomicETH, AtomicAckETH, IETH and FETH beside those.
+_BEHIND: t.Mapping[int, tuple[tuple[str, int], ...]] = {
+    0x03: (("immediate", 4),), 0x05: (("immediate", 4),), 0x06: (_RETH,), 0x09: (("immediate", 4),), 0x0A: (_RETH,),
+    0x0B: (_RETH, ("immediate", 4)), 0x0C: (_RETH,), 0x0D: (_AETH,), 0x0F: (_AETH,), 0x10: (_AETH,), 0x11: (_AETH,),
+    0x12: (_AETH, ("atomic_ack", 8)), 0x13: (("atomic", 28),), 0x14: (("atomic", 28),), 0x16: (("ieth", 4),), 0x17: (("ieth", 4),),
+    0x1C: (("feth", 4), _RETH), 0x1D: (_RETH,),
+}  # fmt: skip
+EXTENSIONS = tuple(map(_extension, range(256)))
+
+
 class Bth(t.NamedTuple):
     """The base transport header. *psn* and *dest_qp* are 24 bits wide."""
 
