@@ -105,11 +105,11 @@ class Locator:
         run("CREATE OR REPLACE TABLE talk AS SELECT row_number() OVER () - 1 AS talk, key FROM (SELECT DISTINCT least(hash(src, dst), hash(dst, src)) AS key FROM flow_at)")
         run(
             "CREATE OR REPLACE TABLE flow AS WITH known AS (SELECT flow, any_value(src) AS src, any_value(dst) AS dst, any_value(protocol) AS protocol, "
-            "any_value(sport) AS sport, any_value(dport) AS dport, any_value(dest_qp) AS dest_qp, bool_or(roce) AS roce, bit_or((1::BIGINT << place)) AS at, "
+            "any_value(sport) AS sport, any_value(dport) AS dport, any_value(dest_qp) AS dest_qp, bool_or(roce) AS roce, bit_or((1::BIGINT << place)) AS places, "
             "max(packets) AS packets, max(bytes) AS bytes, max(marked) AS marked, min(first_ns) AS first_ns, max(last_ns) AS last_ns "
             "FROM flow_at GROUP BY flow) "
             "SELECT known.*, talk.talk AS talk, CASE WHEN hash(src, dst) <= hash(dst, src) THEN 1 ELSE -1 END AS way, "
-            "bit_or(at) OVER (PARTITION BY talk.talk) AS near FROM known JOIN talk ON talk.key = least(hash(src, dst), hash(dst, src))"
+            "bit_or(places) OVER (PARTITION BY talk.talk) AS near FROM known JOIN talk ON talk.key = least(hash(src, dst), hash(dst, src))"
         )
         self.epoch_ns = self.store.rows("SELECT min(first_ns) FROM flow_at")[0][0] or 0
 
@@ -191,13 +191,13 @@ class Locator:
         columns = {name: [row[n] for row in ways] for n, name in enumerate(("talk", "way", "found"))}
         self.store.add("ways", columns if ways else {"talk": [-1], "way": [0], "found": [0]})
         self.store.run(
-            "CREATE OR REPLACE TABLE routed AS SELECT flow.*, ways.found AS onward, dense_rank() OVER (ORDER BY at, near, ways.found) - 1 AS class "
+            "CREATE OR REPLACE TABLE routed AS SELECT flow.*, ways.found AS onward, dense_rank() OVER (ORDER BY places, near, ways.found) - 1 AS class "
             "FROM flow LEFT JOIN ways USING (talk, way)"
         )
 
     def _legs(self) -> Iterator[Leg]:
         found: dict[tuple[int, int, int, str], list[int]] = {}
-        for number, at, near, way in self.store.rows("SELECT DISTINCT class, at, near, onward FROM routed WHERE onward IS NOT NULL ORDER BY class"):
+        for number, at, near, way in self.store.rows("SELECT DISTINCT class, places, near, onward FROM routed WHERE onward IS NOT NULL ORDER BY class"):
             for one, other, kind in paths.route(self.path.order, at, near, way):
                 found.setdefault((one, other, way, kind), []).append(number)
         for (one, other, way, kind), classes in sorted(found.items()):
@@ -429,7 +429,7 @@ class Locator:
     def _missed(self, hops: Sequence[Hop]) -> dict[int, int]:
         """Count packets proven to have passed a vantage that it did not capture, also where it is the first of the way."""
         missed = {place: sum(hop.lost_in_capture for hop in hops if hop.other == place) for place in self.path.order}
-        for number, at, way in self.store.rows("SELECT DISTINCT class, at, onward FROM routed WHERE onward IS NOT NULL"):
+        for number, at, way in self.store.rows("SELECT DISTINCT class, places, onward FROM routed WHERE onward IS NOT NULL"):
             line = [place for place in self.path.order[:: 1 if way == FORWARD else -1] if at >> place & 1]
             if len(line) > 1 and self.times[line[0]].known:
                 opened, closed = self.windows[line[0]]

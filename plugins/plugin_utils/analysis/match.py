@@ -76,12 +76,12 @@ def regroup(seen: t.Mapping[int, Sequence[Copy]], order: Sequence[int], delays: 
         known = sorted((_latest(row, order, place), number) for number, (row, _born) in enumerate(rows))
         shift = [stamp + _delay(delays, near, place) for (stamp, near), _number in known]
         places = align(shift, [copy.t_s for copy in copies], 0.0)
-        matched = {known[at][1] for at in places if at is not None}
-        for at, copy in zip(places, copies):
-            if at is not None:
-                rows[known[at][1]][0][place] = copy
-            else:
-                rows.append(({place: copy}, _born(copy, place, rows, matched)))
+        placed = [(copy, None if at is None else known[at][1]) for at, copy in zip(places, copies)]
+        for copy, number in placed:
+            if number is not None:
+                rows[number][0][place] = copy
+        doubled = [rows[number][0][place].t_s for _copy, number in placed if number is not None]
+        rows += [({place: copy}, _born(copy, place, doubled)) for copy, number in placed if number is None]
     return rows
 
 
@@ -89,9 +89,8 @@ def regroup(seen: t.Mapping[int, Sequence[Copy]], order: Sequence[int], delays: 
 DUPLICATE_S = 0.001
 
 
-def _born(copy: Copy, place: int, rows: Sequence[tuple[Row, int]], matched: set[int]) -> int:
-    near = [row[place].t_s for number, (row, _born_) in enumerate(rows) if number in matched and place in row and len(row) > 1]
-    return place if any(abs(copy.t_s - stamp) <= DUPLICATE_S for stamp in near) else -1
+def _born(copy: Copy, place: int, doubled: Sequence[float]) -> int:
+    return place if any(abs(copy.t_s - stamp) <= DUPLICATE_S for stamp in doubled) else -1
 
 
 def _latest(row: Row, order: Sequence[int], place: int) -> tuple[float, int]:
