@@ -105,7 +105,7 @@ class Locator:
         run("CREATE OR REPLACE TABLE talk AS SELECT row_number() OVER () - 1 AS talk, key FROM (SELECT DISTINCT least(hash(src, dst), hash(dst, src)) AS key FROM flow_at)")
         run(
             "CREATE OR REPLACE TABLE flow AS WITH known AS (SELECT flow, any_value(src) AS src, any_value(dst) AS dst, any_value(protocol) AS protocol, "
-            "any_value(sport) AS sport, any_value(dport) AS dport, any_value(dest_qp) AS dest_qp, bool_or(roce) AS roce, bit_or((1::BIGINT << place)) AS places, "
+            "any_value(sport) AS sport, any_value(dport) AS dport, any_value(dest_qp) AS dest_qp, bool_or(roce) AS roce, bool_or(asks) AS asks, bit_or((1::BIGINT << place)) AS places, "
             "max(packets) AS packets, max(bytes) AS bytes, max(marked) AS marked, min(first_ns) AS first_ns, max(last_ns) AS last_ns "
             "FROM flow_at GROUP BY flow) "
             "SELECT known.*, talk.talk AS talk, CASE WHEN hash(src, dst) <= hash(dst, src) THEN 1 ELSE -1 END AS way, "

@@ -86,7 +86,9 @@ class Vantage(t.NamedTuple):
     counters: tuple[t.Any, t.Any] = (None, None)
     files: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    #: What side.py read of the connection manager's messages.
     cm: t.Any = None
+    out_of_order: int | None = None
 
     @property
     def lossy(self) -> int | None:

@@ -31,6 +31,8 @@ MARK = (
     f" | far | (CASE WHEN {_SURE} THEN {1 << 30} ELSE 0 END))::UINTEGER"
 )
 FAR, IDENTIFIED = 1 << 29, 1 << 30
+#: Opcodes of requests; 13 to 18 are answers, 0x81 is a congestion notification, and 0xC0 begins what manufacturers define.
+ASKS = "(opcode < 192 AND opcode <> 129 AND (opcode & 31) NOT BETWEEN 13 AND 18)"
 FLOW = "hash(src, dst, protocol, sport, dport, dest_qp)"
 _ATTRIBUTES = "src, dst, protocol, sport, dport, dest_qp"
 _COLUMNS = (
@@ -163,5 +165,5 @@ def _flow_at(place: int) -> str:
     return (
         f"SELECT {place} AS place, {FLOW} AS flow, {given}, count(*) AS packets, sum(wire)::BIGINT AS bytes, min(t_ns) AS first_ns, max(t_ns) AS last_ns, "
         f"count(*) FILTER (WHERE ecn = 3) AS marked, bool_or((flags & {FLAGS['roce1'] | FLAGS['roce2']}) <> 0) AS roce, "
-        f"count(*) FILTER (WHERE NOT {_SURE}) AS unidentified FROM mapped_{place} GROUP BY {FLOW}"
+        f"bool_or({ASKS}) AS asks, count(*) FILTER (WHERE NOT {_SURE}) AS unidentified FROM mapped_{place} GROUP BY {FLOW}"
     )
