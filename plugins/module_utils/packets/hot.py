@@ -1257,6 +1257,20 @@ void wf_index(struct index_request *r)
     }
 }
 
+/* ---- keyfile.py: the first byte of every row, then the second, and so on ---------------------------------------------------- */
+
+void wf_planes(const u8 *in, u64 rows, u64 width, u8 *out)
+{
+    u64 from, row, place, stop;
+
+    for (from = 0; from < rows; from = stop) {
+        stop = least(rows, from + 64);
+        for (place = 0; place < width; place++)
+            for (row = from; row < stop; row++)
+                out[place * rows + row] = in[row * width + place];
+    }
+}
+
 /* ---- pcapfile.py: counting records ----------------------------------------------------------------------------------- */
 
 /* Changed together with Tally in pcapfile_hot.py; wf_tally_size() tells whether they agree. */

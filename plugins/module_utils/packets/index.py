@@ -63,10 +63,31 @@ _NONE = (_NOWHERE, _NOWHERE)
 
 _HALF = struct.Struct("!H").unpack_from
 _TWO_HALVES = struct.Struct("!HH").unpack_from
+_THREE_HALVES = struct.Struct("!HHH").unpack_from
 _WORD = struct.Struct("!I").unpack_from
 _TWO_WORDS = struct.Struct("!II").unpack_from
 
-_F = FLAGS
+_ACK_REQUEST = FLAGS["ack_request"]
+_AETH = FLAGS["aeth"]
+_BECN = FLAGS["becn"]
+_CONTENT = FLAGS["content"]
+_DETH = FLAGS["deth"]
+_FECN = FLAGS["fecn"]
+_FRAGMENT = FLAGS["fragment"]
+_ICRC = FLAGS["icrc"]
+_ICRC_VALID = FLAGS["icrc_valid"]
+_IDENTIFIED = FLAGS["identified"]
+_IP = FLAGS["ip"]
+_IPV6 = FLAGS["ipv6"]
+_MIRROR = FLAGS["mirror"]
+_OUTER = FLAGS["outer"]
+_PORTS = FLAGS["ports"]
+_RETH = FLAGS["reth"]
+_ROCE1 = FLAGS["roce1"]
+_ROCE2 = FLAGS["roce2"]
+_SHORT = FLAGS["short"]
+_TCP = FLAGS["tcp"]
+_VLAN = FLAGS["vlan"]
 
 
 class Note(t.NamedTuple):
@@ -78,33 +99,36 @@ class Note(t.NamedTuple):
 
 
 class Headers:
-    """Where in one packet the innermost frame and its headers lie; None where there is none."""
+    """Where in one packet the innermost frame and its headers lie; None where there is none. What is not set is as here."""
 
-    __slots__ = ("base", "behind", "bth", "end", "frame_end", "hidden", "inside", "ip", "outer", "pieces", "protocol", "session", "transport", "vlan")
+    #: Where the innermost frame begins.
+    base = 0
+    #: The outermost and the innermost IP header or GRH as (Step, place, end of its contents), the former where there are two.
+    outer: tuple[Step, int, int] | None = None
+    ip: tuple[Step, int, int] | None = None
+    vlan = session = -1
+    #: Where what IP carries begins, and the number of its protocol; where a fragment header begins.
+    behind = protocol = 0
+    pieces: int | None = None
+    #: Where options lie in which an address may be hidden: those of IPv4, or DPVS's own header.
+    hidden: tuple[int, int] | None = None
+    transport: tuple[Step, int] | None = None
+    bth: int | None = None
+    #: Where the contents of the last header that is known begin.
+    inside = 0
 
     def __init__(self, end: int) -> None:
-        #: The innermost frame's beginning and its end on the wire.
-        self.base, self.frame_end = 0, end
-        #: The outermost and the innermost IP header or GRH as (Step, place, end of its contents), the former where there are two.
-        self.outer: tuple[Step, int, int] | None = None
-        self.ip: tuple[Step, int, int] | None = None
-        self.vlan = self.session = -1
-        #: Where what IP carries begins, and the number of its protocol; where a fragment header begins.
-        self.behind = self.protocol = 0
-        self.pieces: int | None = None
-        #: Where options lie in which an address may be hidden: those of IPv4, or DPVS's own header.
-        self.hidden: tuple[int, int] | None = None
-        self.transport: tuple[Step, int] | None = None
-        self.bth: int | None = None
-        #: Where the contents of the last header that is known begin and end.
-        self.inside, self.end = 0, end
+        #: Where the innermost frame and the contents of the last header end on the wire.
+        self.frame_end = self.end = end
 
 
 def _ip(found: Headers, step: Step, data: bytes, at: int, size: int, end: int) -> None:
-    found.outer = found.outer or found.ip
-    found.ip, found.behind, found.pieces = (step, at, end), at + size, None
+    if found.ip:
+        found.outer, found.pieces, found.hidden = found.outer or found.ip, None, None
+    found.ip, found.behind = (step, at, end), at + size
     found.protocol = data[at + (9 if step is IPV4 else 6)]
-    found.hidden = (at + 20, at + size) if step is IPV4 and size > 20 else None
+    if size > 20 and step is IPV4:
+        found.hidden = at + 20, at + size
 
 
 def _more_ip(found: Headers, step: Step, data: bytes, at: int, size: int, _end: int) -> None:
@@ -135,7 +159,7 @@ def _frame(found: Headers, step: Step, data: bytes, at: int, size: int, end: int
     if step is VXLAN and not data[at] & 0x08:
         return
     found.outer = found.outer or found.ip
-    found.ip = found.transport = found.bth = found.hidden = None
+    found.ip = found.transport = found.bth = found.hidden = found.pieces = None
     found.vlan = -1
     found.behind = found.protocol = 0
     if step.mirror:
@@ -167,7 +191,7 @@ def headers(data: bytes, wire: int, first: Step | None) -> tuple[Headers, int]:
     at = found.inside
     if stop == SHORT and stopped_at is TCP and at + 20 <= min(size, found.end):
         found.transport, found.inside = (TCP, at), at + (data[at + 12] >> 4 << 2)
-    return found, _F["short"] if stop == SHORT else _F["fragment"] if stop == FRAGMENT else 0
+    return found, _SHORT if stop == SHORT else _FRAGMENT if stop == FRAGMENT else 0
 
 
 def direction_of(data: bytes, first: Step | None) -> int:
@@ -185,34 +209,42 @@ def row(t_ns: int, direction: int, data: bytes, wire: int, first: Step | None) -
     *direction*: 0 where the capture's format does not say. A *first* of None is a link type that cannot be read. Pure.
     """
     found, flags = headers(data, wire, first)
-    captured = max(0, min(len(data), found.frame_end) - found.base)
-    ends = addresses(data, found.ip)
-    outer = addresses(data, found.outer)
-    flags |= (_F["outer"] if found.outer else 0) | (_F["vlan"] if found.vlan >= 0 else 0) | (_F["mirror"] if found.session >= 0 else 0)
-    more, (traffic_class, ttl, ip_id) = ip_fields(data, found)
+    size, base = len(data), found.base
+    captured = (size if size < found.frame_end else found.frame_end) - base
+    ends, outer = addresses(data, found.ip), _NONE
+    if found.outer:
+        outer, flags = addresses(data, found.outer), flags | _OUTER
+    if found.vlan >= 0:
+        flags |= _VLAN
+    if found.session >= 0:
+        flags |= _MIRROR
+    more, traffic_class, ttl, ip_id = ip_fields(data, found)
     flags |= more
-    more, tcp = tcp_fields(data, found)
-    flags |= more
-    more, rdma, behind_bth = rdma_fields(data, found)
-    flags |= more
-    sport = dport = 0
+    sport = dport = seq = ack = tcp_flags = 0
     if found.transport:
-        sport, dport = _TWO_HALVES(data, found.transport[1])
-        flags |= _F["ports"]
+        sport, dport, seq, ack, tcp_flags = transport_fields(data, *found.transport)
+        flags |= _PORTS | _TCP if found.transport[0] is TCP else _PORTS
+    rdma, behind_bth = _NO_RDMA, 0
+    if found.bth is not None:
+        more, rdma, behind_bth = rdma_fields(data, found)
+        flags |= more
     payload = payload_of(data, found, behind_bth)
     content = 0
-    start = found.inside if found.bth is None else found.bth + 12 + behind_bth
-    if payload and start + min(payload, CONTENT) <= len(data):
-        content = zlib.crc32(data[start : start + min(payload, CONTENT)])
-        flags |= _F["content"]
-    mark, distinct = fingerprint(data, found, flags, tcp[2], payload)
-    flags |= _F["identified"] if distinct else 0
+    if payload:
+        start = found.inside if found.bth is None else found.bth + 12 + behind_bth
+        stop = start + (payload if payload < CONTENT else CONTENT)
+        if stop <= size:
+            content, flags = zlib.crc32(data[start:stop]), flags | _CONTENT
+    mark, distinct = fingerprint(data, found, flags, tcp_flags, payload)
+    if distinct:
+        flags |= _IDENTIFIED
     kind, noted = note(data, found, rdma)
     dest_qp, src_qp, psn, msn, dma_length, opcode, syndrome = rdma
     packed = ROW.pack(
-        t_ns, mark, *ends, *outer, 0, 0, captured, max(0, found.frame_end - found.base), flags, tcp[0], tcp[1],
-        dest_qp, src_qp, psn, msn, dma_length, content, sport, dport, min(payload, 0xFFFF), max(found.vlan, 0), max(found.session, 0),
-        ip_id, traffic_class >> 2, traffic_class & 3, ttl, found.protocol, tcp[2], opcode, syndrome,
+        t_ns, mark, *ends, *outer, 0, 0, captured if captured > 0 else 0, found.frame_end - base, flags, seq, ack,
+        dest_qp, src_qp, psn, msn, dma_length, content, sport, dport, payload if payload < 0xFFFF else 0xFFFF,
+        found.vlan if flags & _VLAN else 0, found.session if flags & _MIRROR else 0,
+        ip_id, traffic_class >> 2, traffic_class & 3, ttl, found.protocol, tcp_flags, opcode, syndrome,
         direction or direction_of(data, first),
     )  # fmt: skip
     return packed, flags, kind, noted
@@ -228,70 +260,76 @@ def addresses(data: bytes, ip: tuple[Step, int, int] | None) -> tuple[bytes, byt
     return data[at + 8 : at + 24], data[at + 24 : at + 40]
 
 
-def ip_fields(data: bytes, found: Headers) -> tuple[int, tuple[int, int, int]]:
-    """Return flags, and (type of service or traffic class, TTL, identification)."""
+def ip_fields(data: bytes, found: Headers) -> tuple[int, int, int, int]:
+    """Return flags, type of service or traffic class, TTL, and identification."""
     if found.ip is None:
-        return 0, (0, 0, 0)
+        return 0, 0, 0, 0
     step, at, _end = found.ip
-    pieces = found.pieces is not None and _HALF(data, found.pieces + 2)[0] & 0xFFF9
+    flags = _IP
+    if found.pieces is not None and _HALF(data, found.pieces + 2)[0] & 0xFFF9:
+        flags |= _FRAGMENT
     if step is IPV4:
         identification, place = _TWO_HALVES(data, at + 4)
-        flags = _F["ip"] | (_F["fragment"] if place & 0x3FFF or pieces else 0)
-        return flags, (data[at + 1], data[at + 8], identification)
-    return _F["ip"] | _F["ipv6"] | (_F["fragment"] if pieces else 0), ((data[at] & 15) << 4 | data[at + 1] >> 4, data[at + 7], 0)
+        return flags | _FRAGMENT if place & 0x3FFF else flags, data[at + 1], data[at + 8], identification
+    return flags | _IPV6, (data[at] & 15) << 4 | data[at + 1] >> 4, data[at + 7], 0
 
 
-def tcp_fields(data: bytes, found: Headers) -> tuple[int, tuple[int, int, int]]:
-    """Return flags, and (sequence, acknowledgement, TCP's own flags)."""
-    if found.transport is None or found.transport[0] is not TCP:
-        return 0, (0, 0, 0)
-    at = found.transport[1]
-    return _F["tcp"], (*_TWO_WORDS(data, at + 4), data[at + 13])
+_TCP_FIELDS = struct.Struct("!HHIIxB").unpack_from
+
+
+def transport_fields(data: bytes, step: Step, at: int) -> tuple[int, int, int, int, int]:
+    """Return the ports, and of TCP sequence, acknowledgement and flags."""
+    if step is TCP:
+        return _TCP_FIELDS(data, at)
+    sport, dport = _TWO_HALVES(data, at)
+    return sport, dport, 0, 0, 0
+
+
+_NO_RDMA = (0, 0, 0, 0, 0, 0, 0)
 
 
 def rdma_fields(data: bytes, found: Headers) -> tuple[int, tuple[int, int, int, int, int, int, int], int]:
     """Return flags, (dest_qp, src_qp, psn, msn, dma_length, opcode, syndrome), and the bytes of headers behind the BTH."""
-    at = found.bth
-    if at is None:
-        return 0, (0, 0, 0, 0, 0, 0, 0), 0
+    at: int = found.bth  # type: ignore[assignment]
     opcode, (qp, psn) = data[at], _TWO_WORDS(data, at + 4)
-    flags = _F["roce2"] if found.transport else _F["roce1"]
-    flags |= (_F["fecn"] if qp >> 31 else 0) | (_F["becn"] if qp >> 30 & 1 else 0) | (_F["ack_request"] if psn >> 31 else 0)
+    flags = _ROCE2 if found.transport else _ROCE1
+    if qp >> 30:
+        flags |= (_FECN if qp >> 31 else 0) | (_BECN if qp >> 30 & 1 else 0)
+    if psn >> 31:
+        flags |= _ACK_REQUEST
     syndrome = msn = dma_length = src_qp = 0
     size, aeth, reth, deth = EXTENSIONS[opcode]
     at += 12
     if at + size > min(len(data), found.end):
-        flags |= _F["short"]
+        flags |= _SHORT
     elif size:
         if aeth is not None:
             word = _WORD(data, at + aeth)[0]
-            syndrome, msn, flags = word >> 24, word & 0xFFFFFF, flags | _F["aeth"]
+            syndrome, msn, flags = word >> 24, word & 0xFFFFFF, flags | _AETH
         if reth is not None:
-            dma_length, flags = _WORD(data, at + reth + 12)[0], flags | _F["reth"]
+            dma_length, flags = _WORD(data, at + reth + 12)[0], flags | _RETH
         if deth is not None:
-            src_qp, flags = _WORD(data, at + deth + 4)[0] & 0xFFFFFF, flags | _F["deth"]
+            src_qp, flags = _WORD(data, at + deth + 4)[0] & 0xFFFFFF, flags | _DETH
     whole = _protected(data, found)
     if whole is not None:
-        flags |= _F["icrc"] | (_F["icrc_valid"] if icrc_holds(whole) else 0)
+        flags |= _ICRC | (_ICRC_VALID if icrc_holds(whole) else 0)
     return flags, (qp & 0xFFFFFF, src_qp, psn & 0xFFFFFF, msn, dma_length, opcode, syndrome), size
 
 
 def _protected(data: bytes, found: Headers) -> bytes | None:
     """Return what the ICRC is computed of and itself, None where that is not known to be whole and in one piece."""
-    step, at, _end = t.cast("tuple[Step, int, int]", found.ip)
-    bth = t.cast("int", found.bth)
+    step, at, _end = found.ip  # type: ignore[misc]
+    bth: int = found.bth  # type: ignore[assignment]
     if found.end > len(data) or found.end < bth + 16 or found.pieces is not None:
         return None
-    if step is IPV4 and (_HALF(data, at + 2)[0] == 0 or _HALF(data, at + 6)[0] & 0x3FFF):
-        return None
-    if step is IPV6 and (_HALF(data, at + 4)[0] == 0):
-        return None
-    size = (data[at] & 15) * 4 if step is IPV4 else 40
-    if step is IPV6 and data[at + 6] != 17 or bth != at + size + (0 if step is GRH else 8):
-        return None
-    if step is GRH and data[at] >> 4 != 6:
-        return None
-    return data[at : found.end]
+    if step is IPV4:
+        total, _identification, place = _THREE_HALVES(data, at + 2)
+        holds = total and not place & 0x3FFF and bth == at + (data[at] & 15) * 4 + 8
+    elif step is IPV6:
+        holds = _HALF(data, at + 4)[0] and data[at + 6] == 17 and bth == at + 48
+    else:
+        holds = data[at] >> 4 == 6 and bth == at + 40
+    return data[at : found.end] if holds else None
 
 
 def payload_of(data: bytes, found: Headers, behind_bth: int) -> int:
@@ -299,8 +337,10 @@ def payload_of(data: bytes, found: Headers, behind_bth: int) -> int:
     if found.ip is None:
         return 0
     if found.bth is None:
-        return max(0, found.end - found.inside)
-    return max(0, found.end - found.bth - 12 - behind_bth - 4 - (data[found.bth + 1] >> 4 & 3))
+        size = found.end - found.inside
+    else:
+        size = found.end - found.bth - 12 - behind_bth - 4 - (data[found.bth + 1] >> 4 & 3)
+    return size if size > 0 else 0
 
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -333,16 +373,16 @@ def fingerprint(data: bytes, found: Headers, flags: int, tcp_flags: int, payload
     if found.ip is None:
         return checksum(data[found.inside : min(found.inside + COVERED, found.end)].ljust(COVERED, b"\0")), False
     step, at, end = found.ip
-    four = step is IPV4
-    header = data[at : at + (20 if four else 40)]
-    wanted = min(COVERED, end - found.behind)
+    size = 20 if step is IPV4 else 40
+    wanted = end - found.behind
+    if wanted > COVERED:
+        wanted = COVERED
     behind = data[found.behind : found.behind + wanted]
-    mask = _MASKS[four, _kind(found)]
-    size = len(header) + COVERED
-    stays = (int.from_bytes(header + behind.ljust(COVERED, b"\0"), "big") & mask).to_bytes(size, "big")
+    mask = _MASKS[step is IPV4, _kind(found)]
+    stays = (int.from_bytes(data[at : at + size] + behind.ljust(COVERED, b"\0"), "big") & mask).to_bytes(size + COVERED, "big")
     if found.pieces is not None:
         stays += data[found.pieces : found.pieces + 8]
-    complete = len(behind) == wanted and (not flags & _F["short"] or found.transport is not None or found.bth is not None)
+    complete = len(behind) == wanted and (not flags & _SHORT or found.transport is not None or found.bth is not None)
     return checksum(stays), complete and _is_distinct(data, found, tcp_flags, payload, wanted)
 
 
@@ -356,7 +396,7 @@ def _kind(found: Headers) -> str:
 
 def _is_distinct(data: bytes, found: Headers, tcp_flags: int, payload: int, covered: int) -> bool:
     """Whether something counts up in the packet: an identification, a sequence number that moves, or 16 bytes of whatever it is."""
-    step, at, _end = t.cast("tuple[Step, int, int]", found.ip)
+    step, at, _end = found.ip  # type: ignore[misc]
     if (step is IPV4 and _HALF(data, at + 4)[0]) or found.pieces is not None:
         return True
     if found.bth is not None:
@@ -369,13 +409,12 @@ def _is_distinct(data: bytes, found: Headers, tcp_flags: int, payload: int, cove
 
 def note(data: bytes, found: Headers, rdma: tuple[int, ...]) -> tuple[int, bytes | None]:
     """Return what side.py is to read: which kind, and the bytes of it; 0 where there is nothing."""
-    end = min(len(data), found.end)
     if found.bth is not None:
         if rdma[0] == 1 and rdma[5] == _DATAGRAM:
-            return MANAGEMENT, data[found.bth + 20 : min(found.bth + 20 + _MAD, end)]
+            return MANAGEMENT, data[found.bth + 20 : min(found.bth + 20 + _MAD, found.end)]
         return 0, None
     if found.transport and found.transport[0] is TCP:
-        options = data[found.transport[1] + 20 : min(found.inside, end)]
+        options = data[found.transport[1] + 20 : min(found.inside, found.end)]
         if TOA in options:
             return TCP_ADDRESS, options
     if found.hidden:

@@ -106,3 +106,16 @@ class HotKernel:
         edges = (request.first, request.last) if timed else (None, None)
         flags = dict(zip(FLAGS, request.counts))
         return Totals(request.packets, request.foreign, request.captured, request.wire, request.disorder, *edges, flags)
+
+
+class Transpose:
+    """`planes` of keyfile.py in C."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._call = library.wf_planes
+        self._call.argtypes, self._call.restype = [ctypes.c_void_p, _u64, _u64, ctypes.c_void_p], None
+
+    def __call__(self, rows: bytearray) -> bytearray:
+        out = bytearray(len(rows))
+        self._call(ctypes.addressof(at(rows)), len(rows) // ROW.size, ROW.size, ctypes.addressof(at(out)))
+        return out

@@ -88,7 +88,8 @@ class PythonKernel:
         self._interfaces: list[tuple[Step | None, Clock, int]] = []
         self._flags: Counter[int] = Counter()
         self._foreign = self._captured = self._wire = self._disorder = 0
-        self._times: list[int] = []
+        self._first: int | None = None
+        self._last = -(1 << 63) - 1
         self._previous = -(1 << 63)
         self._rows: list[bytes] = []
         self._notes: list[Note] = []
@@ -107,7 +108,7 @@ class PythonKernel:
     def totals(self) -> Totals:
         packets = sum(self._flags.values())
         flags = {name: sum(many for flags, many in self._flags.items() if flags & bit) for name, bit in FLAGS.items()}
-        edges = (min(self._times), max(self._times)) if self._times else (None, None)
+        edges = (self._first, self._last) if self._first is not None else (None, None)
         return Totals(packets, self._foreign, self._captured, self._wire, self._disorder, *edges, flags)
 
     def _pcap(self, view: memoryview) -> tuple[int, int]:
@@ -194,14 +195,13 @@ class PythonKernel:
         self._wire += wire
         if t_ns is None:
             return
-        self._disorder += t_ns < self._previous
+        if t_ns < self._previous:
+            self._disorder += 1
+            self._first = min(t.cast("int", self._first), t_ns)
         self._previous = t_ns
-        if not self._times:
-            self._times = [t_ns, t_ns]
-        elif t_ns < self._times[0]:
-            self._times[0] = t_ns
-        elif t_ns > self._times[1]:
-            self._times[1] = t_ns
+        if t_ns > self._last:
+            self._last = t_ns
+            self._first = t_ns if self._first is None else self._first
 
 
 def _wrapped(t_ns: int) -> int:

@@ -122,26 +122,28 @@ def syndrome_name(syndrome: int) -> str:
     return f"NAK, {_NAK_CODES.get(syndrome, f'reserved code {syndrome & 0x1F}')}" if kind == 0x60 else "reserved"
 
 
+_ONES = zlib.crc32(b"\xff" * 8)
+
+
 def icrc(packet: bytes) -> bytes:
     """Return the 4 bytes of the invariant CRC of a packet from its IP header or GRH to the end of its payload.
 
     Fields that routers may change count as ones: type of service, TTL, IP and UDP checksums, and the congestion byte.
     """
-    masked = bytearray(packet)
-    if masked[0] >> 4 == 4:
-        header = (masked[0] & 0x0F) * 4
-        masked[1] = masked[8] = 0xFF
-        masked[10:12] = b"\xff\xff"
+    is_ipv4 = packet[0] >> 4 == 4
+    is_udp = is_ipv4 or packet[6] == socket.IPPROTO_UDP
+    size = (packet[0] & 0x0F) * 4 if is_ipv4 else 40
+    end = size + (13 if is_udp else 5)
+    masked = bytearray(packet[:end])
+    if is_ipv4:
+        masked[1] = masked[8] = masked[10] = masked[11] = 0xFF
     else:
-        header = 40
         masked[0] |= 0x0F
-        masked[1:4] = b"\xff\xff\xff"
-        masked[7] = 0xFF
-    if masked[0] >> 4 == 4 or masked[6] == socket.IPPROTO_UDP:
-        masked[header + 6 : header + 8] = b"\xff\xff"
-        header += 8
-    masked[header + 4] = 0xFF
-    return struct.pack("<I", zlib.crc32(bytes(masked), zlib.crc32(b"\xff" * 8)))
+        masked[1] = masked[2] = masked[3] = masked[7] = 0xFF
+    if is_udp:
+        masked[size + 6] = masked[size + 7] = 0xFF
+    masked[-1] = 0xFF
+    return zlib.crc32(memoryview(packet)[end:], zlib.crc32(masked, _ONES)).to_bytes(4, "little")
 
 
 def icrc_holds(packet: bytes) -> bool:
