@@ -24,17 +24,15 @@ def make(folder: pathlib.Path, packets: int) -> None:
     """Write one Parquet file of keys for each vantage, and truth.json: how many were lost on each hop."""
     import pyarrow.parquet as pq
 
-    from ansible_collections.wirefleet.capture.plugins.module_utils.packets.keys import FIELDS
-
     folder.mkdir()
     chance = np.random.default_rng(7)
     writers, lost = {}, [0, 0]
-    numbers = [0, 0, 0]
+    numbers, counted = [0, 0, 0], np.zeros(FLOWS, dtype=np.int64)
     for begin in range(0, packets, PIECE):
         size = min(PIECE, packets - begin)
-        piece = _piece(chance, begin, size)
+        piece = _piece(chance, begin, size, counted)
         for vantage, there in enumerate(piece.pop("there")):
-            table = _table(piece, vantage, there, numbers[vantage], FIELDS)
+            table = _table(piece, vantage, there, numbers[vantage])
             numbers[vantage] += len(table)
             if vantage not in writers:
                 writers[vantage] = pq.ParquetWriter(folder / f"{vantage}.parquet", table.schema, compression="zstd")
@@ -46,7 +44,7 @@ def make(folder: pathlib.Path, packets: int) -> None:
     (folder / "truth.json").write_text(json.dumps(lost))
 
 
-def _piece(chance, begin, size):
+def _piece(chance, begin, size, counted):
     """A million packets: half of the flows go there, half come back; each flow counts its PSN."""
     flow = chance.integers(0, FLOWS, size)
     forward = flow % 2 == 0
@@ -58,42 +56,39 @@ def _piece(chance, begin, size):
     at_middle, at_end = ~first, ~first & ~second
     stamps = [np.where(forward, t_ns, t_ns + jitter.sum(0)), t_ns + jitter[0], np.where(forward, t_ns + jitter.sum(0), t_ns)]
     there = [np.where(forward, True, at_end), at_middle, np.where(forward, at_end, True)]
+    # Packets of one flow follow each other in PSN.
+    order = np.argsort(flow, kind="stable")
+    begins = np.searchsorted(flow[order], np.arange(FLOWS))
+    psn = np.empty(size, dtype=np.int64)
+    psn[order] = np.arange(size) - begins[flow[order]]
+    psn = (psn + counted[flow]) % (1 << 24)
+    counted += np.bincount(flow, minlength=FLOWS)
     near = np.where(forward, first, second), np.where(forward, second, first)
-    return {"flow": flow, "forward": forward, "stamps": stamps, "there": there, "lost": near, "fingerprint": chance.integers(0, 1 << 63, size, dtype=np.uint64)}
+    return {"flow": flow, "forward": forward, "stamps": stamps, "there": there, "lost": near, "psn": psn, "fingerprint": chance.integers(0, 1 << 63, size, dtype=np.uint64)}
 
 
-def _table(piece, vantage, there, number, fields):
-    import pyarrow as pa
+def _table(piece, vantage, there, number):
+    from ansible_collections.wirefleet.capture.plugins.module_utils.packets import keytable
+    from ansible_collections.wirefleet.capture.plugins.module_utils.packets.keys import DTYPE, FLAGS
 
     flow, forward = piece["flow"][there], piece["forward"][there]
     stamp = piece["stamps"][vantage][there]
     stamp = stamp + OFFSETS[vantage] + ((stamp - START) * SKEWS[vantage]).astype(np.int64)
-    size = len(flow)
-    host = flow // 2 % 100
-    ends = np.zeros((2, size, 16), dtype=np.uint8)
-    ends[:, :, 10:12] = 255
-    ends[:, :, 12:14] = (10, 78)
+    rows = np.zeros(len(flow), dtype=np.dtype(dict(DTYPE)))
+    ends = np.zeros((2, len(flow), 16), dtype=np.uint8)
+    ends[:, :, 10:14] = (255, 255, 10, 78)
     ends[0, :, 14], ends[1, :, 14] = np.where(forward, 1, 2), np.where(forward, 2, 1)
-    ends[:, :, 15] = host
-    # Packets of one flow follow each other in PSN, as far as one can tell before any is left out.
-    order = np.argsort(np.argsort(flow, kind="stable"), kind="stable")
+    ends[:, :, 15] = flow // 2 % 100
+    for name, end in zip(("src", "dst"), ends):
+        rows[name] = np.ascontiguousarray(end).view("V16")[:, 0]
     known = {
-        "t_ns": stamp, "fingerprint": piece["fingerprint"][there], "number": np.arange(number + 1, number + size + 1), "captured": 128, "wire": 1098,
-        "flags": 0x80049, "dest_qp": flow + 0x100, "psn": order % (1 << 24), "sport": 49152 + flow % 1000, "dport": 4791, "payload": 1024,
-        "dscp": 26, "ecn": 2, "ttl": 64 - vantage, "protocol": 17, "opcode": 7,
+        "t_ns": stamp, "fingerprint": piece["fingerprint"][there], "number": np.arange(number + 1, number + len(flow) + 1), "captured": 128, "wire": 1098,
+        "flags": sum(FLAGS[name] for name in ("ip", "ports", "roce2", "identified")), "dest_qp": flow + 0x100, "psn": piece["psn"][there],
+        "sport": 49152 + flow % 1000, "dport": 4791, "payload": 1024, "dscp": 26, "ecn": 2, "ttl": 64 - vantage, "protocol": 17, "opcode": 7,
     }  # fmt: skip
-    columns = {}
-    for field in fields:
-        if field.name in ("src", "dst"):
-            data = np.ascontiguousarray(ends[field.name == "dst"])
-            columns[field.name] = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), size, [None, pa.py_buffer(data)])
-        elif field.code == "16s":
-            columns[field.name] = pa.nulls(size, pa.binary(16))
-        else:
-            kind = pa.from_numpy_dtype(np.dtype({"q": "i8", "Q": "u8", "I": "u4", "H": "u2", "B": "u1"}[field.code]))
-            value = known.get(field.name, 0 if field.flag is None else None)
-            columns[field.name] = pa.nulls(size, kind) if value is None else pa.array(np.broadcast_to(np.asarray(value), size).astype(kind.to_pandas_dtype()))
-    return pa.table(columns)
+    for name, value in known.items():
+        rows[name] = value
+    return keytable.table(rows, f"v{vantage}")
 
 
 def localise(folder: pathlib.Path, _packets: int) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import socket
 import typing as t
 
 from . import roce
@@ -75,8 +74,8 @@ def _ends(store: Store, found: Mapping[int, dict[str, t.Any]]) -> dict[tuple[int
         row["kind"] = kind
         row[PLACES] = row.get(PLACES, 0) | places
         row["paired_by"] = by or row["paired_by"] or ("ports" if kind != "roce" and way != first[conn] else None)
-        row[speaks].update(address=address(src), port=row[speaks]["port"] if row[speaks]["port"] is not None else sport)
-        row[hears].update(address=address(dst), port=row[hears]["port"] if row[hears]["port"] is not None else dport)
+        row[speaks].update(address=src, port=row[speaks]["port"] if row[speaks]["port"] is not None else sport)
+        row[hears].update(address=dst, port=row[hears]["port"] if row[hears]["port"] is not None else dport)
         if kind == "roce":
             row[hears]["qp"] = qp
             groups[talk, way, qp] = conn, speaks
@@ -105,20 +104,6 @@ def _rdma(store: Store, found: Mapping[int, dict[str, t.Any]], groups: Mapping[t
         conn, end = groups[asked.talk, asked.way, asked.qp]
         entries = found[conn]["roce"] = found[conn]["roce"] or []
         entries.append({"requester": end, "vantage": names[asked.place], **asked.facts})
-
-
-def address(packed: bytes | None) -> str | None:
-    """Return an address of a key as text; IPv4 where it is a mapped one."""
-    if packed is None:
-        return None
-    if packed[:12] == bytes(10) + b"\xff\xff":
-        return socket.inet_ntop(socket.AF_INET, packed[12:])
-    return socket.inet_ntop(socket.AF_INET6, packed)
-
-
-def packed(text: str) -> bytes:
-    """Return an address as keys have it. The other way of address()."""
-    return socket.inet_pton(socket.AF_INET6, text) if ":" in text else bytes(10) + b"\xff\xff" + socket.inet_aton(text)
 
 
 def series(store: Store, located: t.Any, places: Sequence[int], names: Mapping[int, str], span: tuple[float, float] | None) -> dict[str, t.Any]:

@@ -12,6 +12,11 @@ from . import path as paths
 from .model import CAPTURE, DIRECTIONS, FORWARD, NETWORK, NOT_MIRRORED, OUTSIDE, REVERSE, UNKNOWN, Reason, Vantage, reason
 from .store import FAR, IDENTIFIED, Store
 
+try:
+    import numpy as np
+except ImportError:
+    np = None  # type: ignore[assignment]
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,6 +24,8 @@ if t.TYPE_CHECKING:
 SAMPLE = 200_000
 #: Without a packet that was seen at both ends, how long one may take.
 PATIENCE_S = 0.01
+#: Packets that are sorted in memory at once.
+CHUNK = 2_000_000
 #: The longest way that is believed.
 LONGEST_S = 1.0
 MISSING_CODES = ("", "drops", "drops_untrusted")
@@ -191,7 +198,7 @@ class Locator:
         columns = {name: [row[n] for row in ways] for n, name in enumerate(("talk", "way", "found"))}
         self.store.add("ways", columns if ways else {"talk": [-1], "way": [0], "found": [0]})
         self.store.run(
-            "CREATE OR REPLACE TABLE routed AS SELECT flow.*, ways.found AS onward, dense_rank() OVER (ORDER BY places, near, ways.found) - 1 AS class "
+            "CREATE OR REPLACE TABLE routed AS SELECT flow.*, ways.found AS onward, dense_rank() OVER (ORDER BY places, near, ways.found) - 1 AS class, row_number() OVER () AS number "
             "FROM flow LEFT JOIN ways USING (talk, way)"
         )
 
@@ -265,8 +272,6 @@ class Locator:
                 end += 1
             self._regrouped(rows[start:end], places, made)
             start = end
-        import numpy as np  # noqa: PLC0415
-
         made["fingerprint"] = np.array(made["fingerprint"], dtype=np.uint64)  # type: ignore[assignment]
         made["flow"] = np.array(made["flow"], dtype=np.uint64)  # type: ignore[assignment]
         self.store.add("regrouped", made)
@@ -393,9 +398,15 @@ class Locator:
     def _reordered(self, leg: Leg) -> int:
         if leg.kind != "follow":
             return 0
-        over = f"OVER (PARTITION BY flow ORDER BY t_{leg.one}, t_{leg.other} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
-        inner = f"SELECT t_{leg.other} < max(t_{leg.other}) {over} AS late FROM {self._of(leg)} AND t_{leg.one} IS NOT NULL AND t_{leg.other} IS NOT NULL"
-        return self.store.rows(f"SELECT count(*) FROM ({inner}) WHERE late")[0][0]
+        both = f"t_{leg.one} IS NOT NULL AND t_{leg.other} IS NOT NULL"
+        parts = 1 + self._count(leg, both) // CHUNK
+        late = 0
+        for part in range(parts):
+            got = self.store.columns(
+                f"SELECT number, t_{leg.one} - {self.epoch_ns} AS a, t_{leg.other} - {self.epoch_ns} AS b FROM {self._of(leg)} AND {both} AND number % {parts} = {part}"
+            )
+            late += overtaken(got["number"], got["a"], got["b"])
+        return late
 
     def _rewrites(self, leg: Leg) -> Iterator[tuple[int, int, int, str, t.Any, t.Any, int]]:
         one, other, rest = f"m_{leg.one}", f"m_{leg.other}", IDENTIFIED - 1
@@ -440,6 +451,18 @@ class Locator:
                     f"WHERE class = {number} AND t_{line[0]} IS NULL AND born = -1) WHERE t_s - {slack!r} > {opened!r} AND t_s < {closed!r}"
                 )[0][0]
         return missed
+
+
+def overtaken(flow: t.Any, left: t.Any, came: t.Any) -> int:
+    """Count packets that came after one of their flow that had left later; times are whole numbers. Pure."""
+    if not len(flow):
+        return 0
+    order = np.lexsort((came, left, flow))
+    flow, came = flow[order].astype(np.int64), came[order].astype(np.int64)
+    low = came.min()
+    # One flow's times above all of the flow before, so that one running maximum serves all.
+    lifted = came - low + np.unique(flow, return_inverse=True)[1] * (came.max() - low + 1)
+    return int((lifted[1:] < np.maximum.accumulate(lifted)[:-1]).sum())
 
 
 def _change(name: str, old: int, new: int) -> tuple[t.Any, t.Any]:

@@ -66,7 +66,7 @@ def reason(code: str, subject: str | None = None, text: str | None = None) -> Re
 class Vantage(t.NamedTuple):
     """One vantage as the analysis gets it. Times are Unix nanoseconds by the vantage's own clock; None is not known.
 
-    *keys* are Parquet files of packets.keys rows, or anything DuckDB can scan (a pyarrow table). *drops* is how many packets
+    *keys* are Parquet files that pcap_index wrote, or anything DuckDB can scan (a pyarrow table). *drops* is how many packets
     the capture itself may have lost. *offset_s* is this clock minus the controller's, wrong by no more than *error_s*.
     """
 
@@ -87,7 +87,7 @@ class Vantage(t.NamedTuple):
     files: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
     #: What side.py read of the connection manager's messages.
-    cm: t.Any = None
+    cm: tuple[Mapping[str, t.Any], ...] = ()
     out_of_order: int | None = None
 
     @property
@@ -99,12 +99,12 @@ class Vantage(t.NamedTuple):
 class FlowPair(t.NamedTuple):
     """Two connections that are one on both sides of a load balancer: (source, destination, source port, destination port) each.
 
-    Addresses are 16 bytes as in a key. On side *b* a packet's TCP sequence number is that on side *a* plus *sequence*, its
+    On side *b* a packet's TCP sequence number is that on side *a* plus *sequence*, its
     acknowledgement that on side *a* plus *acknowledgement*, modulo 2**32. One pair describes one direction.
     """
 
-    a: tuple[bytes, bytes, int, int]
-    b: tuple[bytes, bytes, int, int]
+    a: tuple[str, str, int, int]
+    b: tuple[str, str, int, int]
     protocol: int = 6
     sequence: int = 0
     acknowledgement: int = 0

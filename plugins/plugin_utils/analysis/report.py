@@ -122,7 +122,7 @@ class _Report:
             "order": [names[place] for place in order], "source": located.path.source, "certain": located.path.certain, "reason": located.path.reason,
             "hops": [self._hop(hop) for hop in located.hops],
         }  # fmt: skip
-        managed = [pair for vantage in self.usable.values() for pair in roce.managed(vantage.cm or (), connections.packed)]
+        managed = [pair for vantage in self.usable.values() for pair in roce.managed(vantage.cm)]
         roce.prepare(self.store, order, list(self.usable), managed)
         total, rows = connections.rows(self.store, names, self._spare)
         self.plain["connections"] = {"total": total, "rows": rows}

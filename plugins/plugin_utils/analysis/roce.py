@@ -45,7 +45,7 @@ class Asked(t.NamedTuple):
     facts: dict[str, t.Any]
 
 
-def prepare(store: Store, order: Sequence[int], places: Iterable[int], known: Sequence[tuple[bytes, bytes, int, int]]) -> None:
+def prepare(store: Store, order: Sequence[int], places: Iterable[int], known: Sequence[tuple[str, str, int, int]]) -> None:
     """Make `rdma` (packets, from the requester's view) and `qpair`. *known*: (source, destination, its queue pair, the other's)."""
     position = {place: number for number, place in enumerate(order)}
     store.add("position", {"place": list(position) or [-1], "position": list(position.values()) or [0]})
@@ -67,12 +67,12 @@ def _flow(alias: str) -> str:
     return "hash(" + ", ".join(f"{alias}.{name}" for name in ("src", "dst", "protocol", "sport", "dport", "dest_qp")) + ")"
 
 
-def _pair(store: Store, known: Sequence[tuple[bytes, bytes, int, int]]) -> None:
+def _pair(store: Store, known: Sequence[tuple[str, str, int, int]]) -> None:
     """Pair queue pairs: by the connection manager's word, else the two whose answers carry the PSNs of the other's requests, else the only two."""
     import pyarrow  # noqa: PLC0415
 
-    binary, long = pyarrow.binary(), pyarrow.int64()
-    kinds = (("src", binary), ("dst", binary), ("peer", long), ("qp", long))
+    text, long = pyarrow.string(), pyarrow.int64()
+    kinds = (("src", text), ("dst", text), ("peer", long), ("qp", long))
     store.add("managed", {name: pyarrow.array([row[at] for row in known], kind) for at, (name, kind) in enumerate(kinds)})
     store.run(
         "CREATE OR REPLACE TABLE qpair AS WITH asked AS (SELECT DISTINCT talk, asks, dest_qp AS qp, psn FROM rdma WHERE mine AND (wants OR op = 12) AND opcode <> 129), "
@@ -89,16 +89,15 @@ def _pair(store: Store, known: Sequence[tuple[bytes, bytes, int, int]]) -> None:
     )
 
 
-def managed(rows: Iterable[Mapping[str, t.Any]], packed: t.Callable[[str], bytes]) -> list[tuple[bytes, bytes, int, int]]:
+def managed(rows: Iterable[Mapping[str, t.Any]]) -> list[tuple[str, str, int, int]]:
     """Return (source, destination, its queue pair, the other's) both ways, of what the connection manager's messages say. Pure."""
     requests = {row["local_comm_id"]: row for row in rows if row.get("kind") == "REQ"}
     found = []
     for row in rows:
         asked = requests.get(row.get("remote_comm_id"))
         if row.get("kind") == "REP" and asked is not None and asked["src"] == row["dst"] and asked["dst"] == row["src"]:
-            here, there = packed(asked["src"]), packed(asked["dst"])
-            found.append((here, there, asked["local_qpn"], row["local_qpn"]))
-            found.append((there, here, row["local_qpn"], asked["local_qpn"]))
+            found.append((asked["src"], asked["dst"], asked["local_qpn"], row["local_qpn"]))
+            found.append((asked["dst"], asked["src"], row["local_qpn"], asked["local_qpn"]))
     return found
 
 

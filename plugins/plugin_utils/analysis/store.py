@@ -117,7 +117,7 @@ class Store:
         import pyarrow  # noqa: PLC0415
 
         sides = [(number, far, pair) for number, pair in enumerate(pairs) for far in (False, True)]
-        binary, long = pyarrow.binary(), pyarrow.int64()
+        text, long = pyarrow.string(), pyarrow.int64()
         ends = [pair.b if far else pair.a for _number, far, pair in sides]
         columns: dict[str, t.Any] = {
             "pairing": pyarrow.array([number for number, _far, _pair in sides], long),
@@ -126,7 +126,7 @@ class Store:
             "moved_seq": pyarrow.array([pair.sequence if far else 0 for _number, far, pair in sides], long),
             "moved_ack": pyarrow.array([pair.acknowledgement if far else 0 for _number, far, pair in sides], long),
         }
-        for at, name, kind in ((0, "src", binary), (1, "dst", binary), (2, "sport", long), (3, "dport", long)):
+        for at, name, kind in ((0, "src", text), (1, "dst", text), (2, "sport", long), (3, "dport", long)):
             columns[name] = pyarrow.array([end[at] for end in ends], kind)
             columns["near_" + name] = pyarrow.array([pair.a[at] for *_rest, pair in sides], kind)
         self.add("pairing", columns)
