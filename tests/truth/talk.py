@@ -22,8 +22,8 @@ def request(bth: Bth, rest: bytes, t_s: float, **fields: t.Any) -> Packet:
     return Packet(0, t_s, True, A, B, bth, rest, **fields)
 
 
-def answer(psn: int, msn: int, syndrome: int, t_s: float, opcode: int = 0x11, rest: bytes = b"") -> Packet:
-    return Packet(0, t_s, False, B, A, Bth(opcode, 0x40, 0xFFFF, QP_A, False, psn % PSN_MODULUS), aeth(syndrome, msn) + rest)
+def answer(psn: int, msn: int, syndrome: int, t_s: float, opcode: int = 0x11, rest: bytes = b"", qp: int = QP_A) -> Packet:
+    return Packet(0, t_s, False, B, A, Bth(opcode, 0x40, 0xFFFF, qp, False, psn % PSN_MODULUS), aeth(syndrome, msn) + rest)
 
 
 def writes(world: World, messages: int, each: int = 8, first_psn: int = 0xFFF000, gap_s: float = 100e-6, start_s: float = 0.0, acks: bool = True) -> None:

@@ -38,6 +38,12 @@ class Spot:
     admits: int | None = None
     trustworthy: bool = True
     filter: str = ""
+    #: The mirror says that it sends one packet in so many.
+    sampled: int | None = None
+
+    def proves(self, packet: Packet) -> bool:
+        """Whether it means anything that the packet is not seen here."""
+        return self.sees(packet) and not self.sampled
 
     def stamp(self, t_s: float) -> int:
         jumped = self.jump[1] if self.jump and t_s >= self.jump[0] else 0.0

@@ -83,6 +83,11 @@ class Locator:
         self.epoch_ns = 0
         self.times: Mapping[int, paths.Time] = {}
         self.windows: dict[int, tuple[float, float]] = {}
+        self.path = paths.Path((), "none", True)
+        self.ways: dict[tuple[int, int], int] = {}
+        self.delays: dict[tuple[int, int], float] = {}
+        #: Places of mirrors that send only some packets, as bits: they prove what they show and nothing by what they do not.
+        self.sampled = sum(1 << place for place, vantage in vantages.items() if (vantage.sampled or 1) > 1)
 
     def run(self) -> Located:
         self._flows()
@@ -205,7 +210,7 @@ class Locator:
     def _legs(self) -> Iterator[Leg]:
         found: dict[tuple[int, int, int, str], list[int]] = {}
         for number, at, near, way in self.store.rows("SELECT DISTINCT class, places, near, onward FROM routed WHERE onward IS NOT NULL ORDER BY class"):
-            for one, other, kind in paths.route(self.path.order, at, near, way):
+            for one, other, kind in paths.route(self.path.order, at & ~self.sampled, near, way):
                 found.setdefault((one, other, way, kind), []).append(number)
         for (one, other, way, kind), classes in sorted(found.items()):
             yield Leg(one, other, way, kind, tuple(classes))
@@ -216,6 +221,9 @@ class Locator:
 
     def _time(self, place: int) -> str:
         return self.times[place].sql(f"t_{place}", self.epoch_ns)
+
+    def _doubtful(self, place: int) -> str:
+        return self.times[place].doubtful(f"t_{place}", self.epoch_ns)
 
     def _passing(self, leg: Leg) -> str:
         """Return what is true of packets that passed the leg's beginning for certain."""
@@ -336,7 +344,7 @@ class Locator:
         if not (self.times[leg.one].known and self.times[leg.other].known):
             return None
         took = f"{self._time(leg.other)} - {self._time(leg.one)}"
-        both = f"t_{leg.one} IS NOT NULL AND t_{leg.other} IS NOT NULL"
+        both = f"t_{leg.one} IS NOT NULL AND t_{leg.other} IS NOT NULL AND NOT ({self._doubtful(leg.one)}) AND NOT ({self._doubtful(leg.other)})"
         row = self.store.rows(f"SELECT count(*), min(d), approx_quantile(d, 0.5), approx_quantile(d, 0.99), max(d) FROM (SELECT {took} AS d FROM {self._of(leg)} AND {both})")[0]
         return row if row[0] else None
 
@@ -344,7 +352,6 @@ class Locator:
         """Return the shortest and the longest that a packet may take, with the doubt of the clocks."""
         doubt = sum((self.times[place].residual_s or 0.0) for place in (leg.one, leg.other))
         doubt += sum((self.times[place].error_s or 0.0) for place in (leg.one, leg.other) if self.times[place].method == "controller")
-        doubt += max((abs(by) for place in (leg.one, leg.other) for _at, by in self.times[place].jumps), default=0.0)
         low, high = (delay[1], min(delay[4], LONGEST_S)) if delay else (0.0, PATIENCE_S)
         return low - doubt, high + doubt
 
@@ -358,9 +365,11 @@ class Locator:
         mark = "coalesce(" + ", ".join(f"m_{place}" for place in sighted) + ")"
         passing = self._passing(leg) if leg.kind == "follow" else f"t_{leg.one} IS NOT NULL"
         opened, closed = self.windows[leg.other]
+        back = max((-by for _at, by in self.times[leg.one].jumps if by < 0), default=0.0)
+        slack = f"CASE WHEN {self._doubtful(leg.one)} THEN {back!r} ELSE 0 END"
         cases = " ".join(
             f"WHEN {condition} THEN '{verdict}:{code}'"
-            for condition, verdict, code in self._cases(leg, f"({onward})", f"(t_s + {low!r} < {opened!r} OR t_s + {high!r} > {closed!r})")
+            for condition, verdict, code in self._cases(leg, f"({onward})", f"(t_s + {low!r} - {slack} < {opened!r} OR t_s + {high!r} + {slack} > {closed!r})")
         )
         self.store.run(
             f"INSERT INTO verdict SELECT fingerprint, occurrence, flow, {leg.one}, {leg.other}, {leg.way}, split_part(found, ':', 1), split_part(found, ':', 2), t_s "
@@ -372,6 +381,8 @@ class Locator:
         here, there = self.vantages[leg.one], self.vantages[leg.other]
         alike = not there.filter or (here.filter is not None and _words(here.filter) == _words(there.filter))
         differ = "flow_not_seen" if alike else "filters_differ"
+        if self.sampled >> leg.other & 1:
+            yield "TRUE", NOT_MIRRORED, "sampled"
         if leg.kind == "bypass":
             yield "TRUE", NOT_MIRRORED, differ
         if self.times[leg.other].known and self.times[leg.one].known:
@@ -379,8 +390,6 @@ class Locator:
         yield onward, CAPTURE, ""
         if not (self.times[leg.other].known and self.times[leg.one].known):
             yield "TRUE", UNKNOWN, "clock_unknown"
-        if there.sampled and there.sampled > 1:
-            yield "TRUE", NOT_MIRRORED, "sampled"
         if not self.path.certain:
             yield "TRUE", UNKNOWN, "order_unknown"
         yield f"(mark & {IDENTIFIED}) = 0", UNKNOWN, "unidentified"
@@ -441,7 +450,7 @@ class Locator:
         """Count packets proven to have passed a vantage that it did not capture, also where it is the first of the way."""
         missed = {place: sum(hop.lost_in_capture for hop in hops if hop.other == place) for place in self.path.order}
         for number, at, way in self.store.rows("SELECT DISTINCT class, places, onward FROM routed WHERE onward IS NOT NULL"):
-            line = [place for place in self.path.order[:: 1 if way == FORWARD else -1] if at >> place & 1]
+            line = [place for place in self.path.order[:: 1 if way == FORWARD else -1] if (at & ~self.sampled) >> place & 1]
             if len(line) > 1 and self.times[line[0]].known:
                 opened, closed = self.windows[line[0]]
                 later = [f"CASE WHEN t_{place} IS NULL THEN NULL ELSE {self._time(place)} END" for place in line[1:]]

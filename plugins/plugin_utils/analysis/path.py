@@ -45,6 +45,11 @@ class Time(t.NamedTuple):
         moved = "".join(f" - CASE WHEN {stamp} >= {at!r} THEN {by!r} ELSE 0 END" for at, by in self.jumps)
         return f"(({stamp} - {self.offset_s!r}{moved}) / {1 + self.skew!r})"
 
+    def doubtful(self, column: str, epoch_ns: int) -> str:
+        """Return the condition that a stamp came twice, because the clock jumped back over it."""
+        stamp = f"(({column} - {epoch_ns}) * 1e-9)"
+        return " OR ".join(f"{stamp} BETWEEN {at + by!r} AND {at!r}" for at, by in self.jumps if by < 0) or "FALSE"
+
     def seconds(self, t_ns: int, epoch_ns: int) -> float:
         stamp = (t_ns - epoch_ns) * 1e-9
         return (stamp - self.offset_s - sum(by for at, by in self.jumps if stamp >= at)) / (1 + self.skew)
@@ -187,7 +192,7 @@ def route(order: Sequence[int], at: int, near: int, way: int) -> list[tuple[int,
     """Return the legs (from, to, kind) of a flow that was seen at the places in the bits of *at*. Pure.
 
     *near* has the places that saw anything between the same two hosts. kind: `follow` where the flow was seen at both ends,
-    `bypass` where it was seen further on but not there, `beyond` where it was seen neither there nor further on.
+    `bypass` where it was seen further on but not there, `beyond` to the farthest place where those hosts were heard and it was not.
     """
     line = list(order) if way == FORWARD else list(order)[::-1]
     seen = [place for place in line if at >> place & 1]
@@ -195,15 +200,12 @@ def route(order: Sequence[int], at: int, near: int, way: int) -> list[tuple[int,
         return []
     legs = [(one, other, "follow") for one, other in zip(seen, seen[1:])]
     last = line.index(seen[-1])
-    for number, place in enumerate(line):
-        if near >> place & 1 and not at >> place & 1:
-            before = [other for other in line[:number] if at >> other & 1]
-            if number > last:
-                legs.append((seen[-1], place, "beyond"))
-                break
-            if before:
-                legs.append((before[-1], place, "bypass"))
-    return legs
+    for number, place in enumerate(line[:last]):
+        before = [other for other in line[:number] if at >> other & 1]
+        if before and near >> place & 1 and not at >> place & 1:
+            legs.append((before[-1], place, "bypass"))
+    beyond = [place for place in line[last + 1 :] if near >> place & 1]
+    return [*legs, (seen[-1], beyond[-1], "beyond")] if beyond else legs
 
 
 __all__ = ["FORWARD", "REVERSE", "Path", "Time", "infer", "route", "timeline", "ways_on"]
