@@ -43,7 +43,10 @@ def run() -> Table:
         "The engines only join three tables of (fingerprint, occurrence) and count by flow what is missing.",
         "What was found was compared with what was left out.",
     ]
-    how = f"{', '.join(map(str, SIZES))} RoCE packets in {FLOWS} flows there and back, one in {LOST} lost on each of two hops; DuckDB may use 1200 MiB, then it spills."
+    how = (
+        f"{', '.join(map(str, SIZES))} RoCE packets in {FLOWS} flows there and back, one in {LOST} lost on each of two hops; DuckDB may use "
+        "1200 MiB, then it spills."
+    )
     return Table("localise", how, columns, rows, notes)
 
 

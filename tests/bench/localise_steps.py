@@ -64,7 +64,8 @@ def _piece(chance, begin, size, counted):
     psn = (psn + counted[flow]) % (1 << 24)
     counted += np.bincount(flow, minlength=FLOWS)
     near = np.where(forward, first, second), np.where(forward, second, first)
-    return {"flow": flow, "forward": forward, "stamps": stamps, "there": there, "lost": near, "psn": psn, "fingerprint": chance.integers(0, 1 << 63, size, dtype=np.uint64)}
+    fingerprint = chance.integers(0, 1 << 63, size, dtype=np.uint64)
+    return {"flow": flow, "forward": forward, "stamps": stamps, "there": there, "lost": near, "psn": psn, "fingerprint": fingerprint}
 
 
 def _table(piece, vantage, there, number):
@@ -109,7 +110,8 @@ def duckdb(folder: pathlib.Path, _packets: int) -> None:
     keys = [f"(SELECT {JOIN}, dest_qp AS flow_{place}, t_ns AS t_{place} FROM read_parquet('{folder}/{place}.parquet'))" for place in range(3)]
     joined = f"{keys[0]} FULL JOIN {keys[1]} USING ({JOIN}) FULL JOIN {keys[2]} USING ({JOIN})"
     rows = database.execute(
-        f"SELECT coalesce(flow_0, flow_1, flow_2) AS flow, count(*), count(*) FILTER (WHERE t_1 IS NULL), count(*) FILTER (WHERE t_0 IS NULL OR t_2 IS NULL) FROM {joined} GROUP BY 1"
+        f"SELECT coalesce(flow_0, flow_1, flow_2) AS flow, count(*), count(*) FILTER (WHERE t_1 IS NULL), count(*) FILTER (WHERE t_0 IS NULL OR "
+        f"t_2 IS NULL) FROM {joined} GROUP BY 1"
     ).fetchall()
     print(len(rows), sum(row[2] for row in rows), sum(row[3] for row in rows))
 
@@ -117,11 +119,11 @@ def duckdb(folder: pathlib.Path, _packets: int) -> None:
 def polars(folder: pathlib.Path, _packets: int) -> None:
     import polars as pl
 
+    on = ["fingerprint", "occurrence"]
     keys = [
-        pl.scan_parquet(folder / f"{place}.parquet").select("fingerprint", "occurrence", pl.col("dest_qp").alias(f"flow_{place}"), pl.col("t_ns").alias(f"t_{place}"))
+        pl.scan_parquet(folder / f"{place}.parquet").select(*on, pl.col("dest_qp").alias(f"flow_{place}"), pl.col("t_ns").alias(f"t_{place}"))
         for place in range(3)
     ]
-    on = ["fingerprint", "occurrence"]
     joined = keys[0].join(keys[1], on=on, how="full", coalesce=True).join(keys[2], on=on, how="full", coalesce=True)
     counted = joined.group_by(pl.coalesce("flow_0", "flow_1", "flow_2").alias("flow")).agg(
         pl.len(), pl.col("t_1").is_null().sum().alias("middle"), (pl.col("t_0").is_null() | pl.col("t_2").is_null()).sum().alias("ends")

@@ -18,7 +18,6 @@ from .world import START_NS, Spot, Truth, World
 EDGE_S = 0.001
 #: How long captures are open before and after all traffic, unless a spot says otherwise.
 QUIET_S = 0.02
-Name = t.Tuple[int, int, int]
 
 
 class Outcome(t.NamedTuple):
@@ -31,7 +30,7 @@ class Outcome(t.NamedTuple):
 def judged(world: World, folder: pathlib.Path, path: t.Sequence[str] | None = None, **changes: t.Any) -> Outcome:
     """Capture, index and analyse *world*, and compare each packet's verdict on each leg with the truth."""
     vantages = [_vantage(world, number, spot, file, changes) for number, (spot, file) in enumerate(zip(world.spots, world.write(folder)))]
-    found: dict[tuple[int, int], tuple[str, int, int]] = {}
+    found: dict[tuple[int, int, int, int], str] = {}
     sightings: set[tuple[int, int]] = set()
 
     def look(store: t.Any, located: t.Any, usable: t.Any) -> None:
@@ -40,7 +39,7 @@ def judged(world: World, folder: pathlib.Path, path: t.Sequence[str] | None = No
             for one, other, verdict, *times in store.rows(
                 f"SELECT one, other, verdict, {stamps} FROM verdict JOIN passage USING (fingerprint, occurrence) WHERE t_{place} IS NOT NULL"
             ):
-                found[place, times[list(usable).index(place)], one, other] = verdict  # type: ignore[index, assignment]
+                found[place, times[list(usable).index(place)], one, other] = verdict
             sightings.update((place, stamp) for (stamp,) in store.rows(f"SELECT t_{place} FROM passage WHERE t_{place} IS NOT NULL"))
 
     said = report.analyse(vantages, [spot.name for spot in world.spots] if path is None else path, look=look)
@@ -50,7 +49,7 @@ def judged(world: World, folder: pathlib.Path, path: t.Sequence[str] | None = No
     pairs: Counter[tuple[str, str]] = Counter()
     for truth in world.truths:
         for one, other, expected in expectations(world, truth):
-            verdicts = {found.get((at, stamp, one, other)) for at, stamp in truth.captured.items()} - {None}  # type: ignore[call-overload]
+            verdicts = {found.get((at, stamp, one, other)) for at, stamp in truth.captured.items()} - {None}
             pairs[expected, str(verdicts.pop()) if verdicts else model.SEEN] += 1
     return Outcome(said, pairs)
 
@@ -60,8 +59,8 @@ def _vantage(world: World, number: int, spot: Spot, file: pathlib.Path, changes:
     end = max(t_s for truth in world.truths for t_s in truth.arrived.values())
     opened, closed = spot.stamp(max(spot.opened_s, -QUIET_S)), spot.stamp(min(spot.closed_s, end + QUIET_S))
     keys = (parquet_of(file, name=spot.name),)
-    made = model.Vantage(spot.name, keys, drops=drops, trustworthy=spot.trustworthy, filter=spot.filter, sampled=spot.sampled, opened_ns=opened, closed_ns=closed)
-    return made._replace(**changes.get(spot.name, {}))
+    made = model.Vantage(spot.name, keys, drops=drops, trustworthy=spot.trustworthy, filter=spot.filter, sampled=spot.sampled)
+    return made._replace(opened_ns=opened, closed_ns=closed, **changes.get(spot.name, {}))
 
 
 def expectations(world: World, truth: Truth) -> t.Iterator[tuple[int, int, str]]:

@@ -9,6 +9,7 @@ import struct
 import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.roce import AETH, PSN_MODULUS, RETH, Bth
+
 from tests.traffic.roce_frames import aeth, write_message
 
 from .world import Packet, World
@@ -69,4 +70,4 @@ def cnp(world: World, t_s: float) -> None:
     world.send(Packet(0, t_s, False, B, A, Bth(0x81, 0x40, 0xFFFF, QP_A, False, 0, True), bytes(16)))
 
 
-__all__ = ["ACK", "NAK", "RNR", "A", "B", "QP_A", "QP_B", "answer", "cnp", "go_back", "read", "request", "writes"]
+__all__ = ["ACK", "NAK", "QP_A", "QP_B", "RNR", "A", "B", "answer", "cnp", "go_back", "read", "request", "writes"]

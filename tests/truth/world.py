@@ -162,6 +162,7 @@ class World:
             with open(path, "wb") as file:
                 file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, snaplen, 1))
                 for _t_s, stamp, data in sorted(sightings):
-                    file.write(_RECORD.pack(*divmod(stamp, 1_000_000_000), min(len(data), snaplen), len(data)) + data[:snaplen])
+                    stored = data[:snaplen]
+                    file.write(_RECORD.pack(*divmod(stamp, 1_000_000_000), len(stored), len(data)) + stored)
             paths.append(path)
         return paths

@@ -17,7 +17,7 @@ from .model import FORWARD, REVERSE
 try:
     import numpy as np
 except ImportError:
-    np = None  # type: ignore[assignment]
+    np = None
 
 BINS = 64
 #: A bin with fewer packets says little of the smallest delay.
@@ -83,7 +83,8 @@ def _placed(a: t.Any, level: t.Any, there: t.Any, back: t.Any, certain: bool, fo
     high = -_envelope(-level[back]) if back.any() else None
     residual = max(_roughness(a[mask], sign * level[mask]) for mask, sign in ((there, 1), (back, -1)) if mask.any())
     if low is None or high is None:
-        return found._replace(offset_s=float(low if high is None else high), residual_s=residual)
+        edge = t.cast("float", low if high is None else high)
+        return found._replace(offset_s=edge, residual_s=residual)
     half = (low - high) / 2
     error = max(half, 0.0) + residual if certain else None
     return found._replace(offset_s=float(low + high) / 2, error_s=error, residual_s=residual, delay_s=float(max(half, 0.0)))

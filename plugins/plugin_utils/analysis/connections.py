@@ -29,11 +29,13 @@ def rows(store: Store, names: Mapping[int, str], spare: Callable[[int], int | No
     _members(store)
     total = store.rows("SELECT count(DISTINCT conn) FROM member")[0][0]
     store.run(
-        f"CREATE OR REPLACE TABLE shown AS SELECT conn, sum(packets)::BIGINT AS packets, sum(bytes)::BIGINT AS bytes, min(first_ns) AS first_ns, max(last_ns) AS last_ns, "
+        f"CREATE OR REPLACE TABLE shown AS SELECT conn, sum(packets)::BIGINT AS packets, sum(bytes)::BIGINT AS bytes, min(first_ns) AS first_ns, "
+        "max(last_ns) AS last_ns, "
         f"sum(marked)::BIGINT AS marked, coalesce(any_value(missing), 0) AS missing FROM member LEFT JOIN (SELECT conn, {_MISSING} AS missing FROM verdict "
         f"JOIN member USING (flow) GROUP BY conn) USING (conn) GROUP BY conn ORDER BY missing DESC, packets DESC, conn LIMIT {store.limits.connections}"
     )
-    found = {row[0]: _row(*row[1:]) for row in store.rows("SELECT conn, packets, bytes, first_ns, last_ns, marked FROM shown ORDER BY missing DESC, packets DESC, conn")}
+    found = {row[0]: _row(*row[1:]) for row in store.rows("SELECT conn, packets, bytes, first_ns, last_ns, marked FROM shown ORDER BY missing "
+        "DESC, packets DESC, conn")}
     groups = _ends(store, found)
     _losses(store, found, names, spare)
     _rdma(store, found, groups, names)
@@ -44,8 +46,10 @@ def _members(store: Store) -> None:
     """Make `member`: which connection each flow belongs to. A queue pair's flows are one whatever their source port."""
     store.run(
         "CREATE OR REPLACE TABLE member AS SELECT f.*, "
-        "CASE WHEN f.roce THEN hash('roce', f.talk, least(f.dest_qp * f.way, coalesce(q.peer, b.qp, f.dest_qp) * CASE WHEN coalesce(q.peer, b.qp) IS NULL THEN f.way ELSE -f.way END)) "
-        "ELSE hash(least(hash(src, dst, protocol, sport, dport), hash(dst, src, protocol, dport, sport))) END AS conn, coalesce(q.paired_by, b.paired_by) AS paired_by "
+        "CASE WHEN f.roce THEN hash('roce', f.talk, least(f.dest_qp * f.way, coalesce(q.peer, b.qp, f.dest_qp) * CASE WHEN coalesce(q.peer, "
+        "b.qp) IS NULL THEN f.way ELSE -f.way END)) "
+        "ELSE hash(least(hash(src, dst, protocol, sport, dport), hash(dst, src, protocol, dport, sport))) END AS conn, coalesce(q.paired_by, "
+        "b.paired_by) AS paired_by "
         "FROM routed f LEFT JOIN qpair q ON f.roce AND q.talk = f.talk AND q.asks = f.way AND q.qp = f.dest_qp "
         "LEFT JOIN (SELECT talk, asks, peer, min(qp) AS qp, any_value(paired_by) AS paired_by FROM qpair GROUP BY talk, asks, peer) b "
         "ON f.roce AND q.peer IS NULL AND b.talk = f.talk AND b.asks = -f.way AND b.peer = f.dest_qp"
@@ -65,7 +69,8 @@ def _ends(store: Store, found: Mapping[int, dict[str, t.Any]]) -> dict[tuple[int
     groups: dict[tuple[int, int, int], tuple[int, str]] = {}
     first: dict[int, int] = {}
     for conn, kind, talk, way, src, dst, sport, dport, qp, by, places in store.rows(
-        f"SELECT conn, {_KIND} AS kind, talk, way, any_value(src), any_value(dst), any_value(sport), any_value(dport), dest_qp, any_value(paired_by), bit_or(places) FROM member "
+        f"SELECT conn, {_KIND} AS kind, talk, way, any_value(src), any_value(dst), any_value(sport), any_value(dport), dest_qp, "
+        "any_value(paired_by), bit_or(places) FROM member "
         "WHERE conn IN (SELECT conn FROM shown) GROUP BY conn, kind, talk, way, dest_qp ORDER BY min(first_ns)"
     ):
         row = found[conn]
@@ -84,17 +89,16 @@ def _ends(store: Store, found: Mapping[int, dict[str, t.Any]]) -> dict[tuple[int
 
 def _losses(store: Store, found: Mapping[int, dict[str, t.Any]], names: Mapping[int, str], spare: Callable[[int], int | None]) -> None:
     for conn, one, other, way, missing, capture in store.rows(
-        f"SELECT conn, one, other, verdict.way, {_MISSING} AS missing, count(*) FILTER (WHERE verdict = 'lost in capture') AS capture FROM verdict JOIN member USING (flow) "
+        f"SELECT conn, one, other, verdict.way, {_MISSING} AS missing, count(*) FILTER (WHERE verdict = 'lost in capture') AS capture FROM "
+        "verdict JOIN member USING (flow) "
         "WHERE conn IN (SELECT conn FROM shown) GROUP BY ALL ORDER BY conn, one, other, verdict.way"
     ):
         if missing or capture:
             unexplained = spare(other)
             low = 0 if unexplained is None else max(0, missing - unexplained)
+            bound = {"min": low, "max": missing}
             found[conn]["loss"].append(
-                {
-                    "from": names[one], "to": names[other], "direction": DIRECTIONS[way], "lost_in_network": {"min": low, "max": missing},
-                    "lost_in_capture": capture,
-                }  # fmt: skip
+                {"from": names[one], "to": names[other], "direction": DIRECTIONS[way], "lost_in_network": bound, "lost_in_capture": capture}
             )
 
 

@@ -13,7 +13,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.packets.index_fi
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence
 
 from .model import FlowPair, Limits, Reason, Vantage, need, reason
-from .report import analyse
+from .report import LIMITS, analyse
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ DERIVED, KEYS = "derived", "keys.parquet"
 _RAW = "/raw/"
 
 
-def analyse_evidence(folder: str, pairs: Sequence[FlowPair] = (), limits: Limits = Limits()) -> dict[str, t.Any]:
+def analyse_evidence(folder: str, pairs: Sequence[FlowPair] = (), limits: Limits = LIMITS) -> dict[str, t.Any]:
     """Return the report of the run in *folder*: index what is not indexed, then analyse. Raises Unavailable."""
     manifest = evidence.read_json(os.path.join(folder, "campaign.json")) or {"vantages": [], "path": [], "campaign": None, "window": {}}
     need()
@@ -65,7 +65,7 @@ def _index(raw: Sequence[str], keys: str, name: str) -> Reason | None:
 
 def of_index(path: str, vantage: Vantage) -> Vantage:
     """Return *vantage* with the keys in the Parquet file *path*, and with what its index says is wrong with them."""
-    from pyarrow import parquet  # noqa: PLC0415
+    from pyarrow import parquet
 
     try:
         about = {key.decode(): value.decode() for key, value in (parquet.read_schema(path).metadata or {}).items()}

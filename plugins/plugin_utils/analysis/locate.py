@@ -15,7 +15,7 @@ from .store import FAR, IDENTIFIED, Store
 try:
     import numpy as np
 except ImportError:
-    np = None  # type: ignore[assignment]
+    np = None
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +29,7 @@ CHUNK = 2_000_000
 #: The longest way that is believed.
 LONGEST_S = 1.0
 MISSING_CODES = ("", "drops", "drops_untrusted")
+COUNTS = ("packets", "seen", "missing", "lost_in_capture", "outside_window", "not_mirrored", "unknown", "duplicates", "reordered")
 FIELDS = (("dscp", 0, 0x3F), ("ecn", 6, 0x3), ("ttl", 8, 0xFF), ("vlan", 16, 0x1FFF), ("address", FAR.bit_length() - 1, 1))
 
 
@@ -114,10 +115,12 @@ class Locator:
 
     def _flows(self) -> None:
         run = self.store.run
-        run("CREATE OR REPLACE TABLE talk AS SELECT row_number() OVER () - 1 AS talk, key FROM (SELECT DISTINCT least(hash(src, dst), hash(dst, src)) AS key FROM flow_at)")
+        run("CREATE OR REPLACE TABLE talk AS SELECT row_number() OVER () - 1 AS talk, key FROM (SELECT DISTINCT least(hash(src, dst), hash(dst, "
+            "src)) AS key FROM flow_at)")
         run(
             "CREATE OR REPLACE TABLE flow AS WITH known AS (SELECT flow, any_value(src) AS src, any_value(dst) AS dst, any_value(protocol) AS protocol, "
-            "any_value(sport) AS sport, any_value(dport) AS dport, any_value(dest_qp) AS dest_qp, bool_or(roce) AS roce, bool_or(asks) AS asks, bit_or((1::BIGINT << place)) AS places, "
+            "any_value(sport) AS sport, any_value(dport) AS dport, any_value(dest_qp) AS dest_qp, bool_or(roce) AS roce, bool_or(asks) AS asks, "
+            "bit_or((1::BIGINT << place)) AS places, "
             "max(packets) AS packets, max(bytes) AS bytes, max(marked) AS marked, min(first_ns) AS first_ns, max(last_ns) AS last_ns "
             "FROM flow_at GROUP BY flow) "
             "SELECT known.*, talk.talk AS talk, CASE WHEN hash(src, dst) <= hash(dst, src) THEN 1 ELSE -1 END AS way, "
@@ -203,7 +206,8 @@ class Locator:
         columns = {name: [row[n] for row in ways] for n, name in enumerate(("talk", "way", "found"))}
         self.store.add("ways", columns if ways else {"talk": [-1], "way": [0], "found": [0]})
         self.store.run(
-            "CREATE OR REPLACE TABLE routed AS SELECT flow.*, ways.found AS onward, dense_rank() OVER (ORDER BY places, near, ways.found) - 1 AS class, row_number() OVER () AS number "
+            "CREATE OR REPLACE TABLE routed AS SELECT flow.*, ways.found AS onward, dense_rank() OVER (ORDER BY places, near, ways.found) - 1 AS "
+            "class, row_number() OVER () AS number "
             "FROM flow LEFT JOIN ways USING (talk, way)"
         )
 
@@ -244,7 +248,10 @@ class Locator:
                 if self.times[one].known and self.times[other].known:
                     for way, begin, end in ((FORWARD, one, other), (REVERSE, other, one)):
                         flows = f"(SELECT flow FROM routed WHERE onward = {way})"
-                        sql = f"SELECT median({self._time(end)} - {self._time(begin)}) FROM sample WHERE t_{one} IS NOT NULL AND t_{other} IS NOT NULL AND flow IN {flows}"
+                        sql = (
+                            f"SELECT median({self._time(end)} - {self._time(begin)}) FROM sample WHERE t_{one} IS NOT NULL AND t_{other} IS "
+                            f"NOT NULL AND flow IN {flows}"
+                        )
                         found[begin, end] = float(self.store.rows(sql)[0][0] or 0.0)
         return found
 
@@ -257,7 +264,8 @@ class Locator:
             f"GROUP BY fingerprint HAVING greatest({', '.join(counts)}) > least({', '.join(counts)})"
         )
         self.store.run(f"CREATE OR REPLACE TABLE uneven AS {groups}")
-        cells = ", ".join(f"t_{place}, m_{place}, CASE WHEN t_{place} IS NULL THEN NULL ELSE {self._time(place)} END" for place in self.places if place in places)
+        cells = ", ".join(f"t_{place}, m_{place}, CASE WHEN t_{place} IS NULL THEN NULL ELSE {self._time(place)} "
+            "END" for place in self.places if place in places)
         sql = (
             f"SELECT fingerprint, flow, onward, wire, {cells} FROM passage JOIN routed USING (flow) WHERE fingerprint IN (SELECT fingerprint FROM uneven) "
             f"ORDER BY fingerprint, occurrence LIMIT {self.store.limits.repeated + 1}"
@@ -266,12 +274,13 @@ class Locator:
         if not rows:
             return
         if len(rows) > self.store.limits.repeated:
-            self.reasons.append(reason("unidentified", None, f"more than {self.store.limits.repeated} packets were repeated: their copies are told apart by number only"))
+            self.reasons.append(reason("unidentified", None, f"more than {self.store.limits.repeated} packets were repeated: their copies are "
+                "told apart by number only"))
             return
         self._replace(rows, [place for place in self.places if place in places])
 
     def _replace(self, rows: Sequence[tuple[t.Any, ...]], places: Sequence[int]) -> None:
-        made: dict[str, list[t.Any]] = {name: [] for name in ("fingerprint", "occurrence", "flow", "wire", "born")}
+        made: dict[str, t.Any] = {name: [] for name in ("fingerprint", "occurrence", "flow", "wire", "born")}
         made.update({f"{kind}_{place}": [] for place in self.places for kind in "tm"})
         start = 0
         while start < len(rows):
@@ -280,8 +289,8 @@ class Locator:
                 end += 1
             self._regrouped(rows[start:end], places, made)
             start = end
-        made["fingerprint"] = np.array(made["fingerprint"], dtype=np.uint64)  # type: ignore[assignment]
-        made["flow"] = np.array(made["flow"], dtype=np.uint64)  # type: ignore[assignment]
+        made["fingerprint"] = np.array(made["fingerprint"], dtype=np.uint64)
+        made["flow"] = np.array(made["flow"], dtype=np.uint64)
         self.store.add("regrouped", made)
         self.store.run("DELETE FROM passage WHERE fingerprint IN (SELECT fingerprint FROM uneven)")
         names = [row[0] for row in self.store.rows("SELECT column_name FROM (DESCRIBE passage)")]
@@ -313,7 +322,8 @@ class Locator:
         self._judge(leg, low, high)
         of_leg = f"one = {leg.one} AND other = {leg.other} AND way = {leg.way}"
         classes = f"flow IN (SELECT flow FROM routed WHERE class IN ({', '.join(map(str, leg.classes))}))"
-        counts = {(verdict, code): count for verdict, code, count in self.store.rows(f"SELECT verdict, code, count(*) FROM verdict WHERE {of_leg} AND {classes} GROUP BY ALL")}
+        counts = {(verdict, code): count for verdict, code, count in self.store.rows(f"SELECT verdict, code, count(*) FROM verdict WHERE "
+            f"{of_leg} AND {classes} GROUP BY ALL")}
         missing = sum(count for (verdict, code), count in counts.items() if verdict == NETWORK or (verdict == UNKNOWN and code in MISSING_CODES))
 
         def total(wanted: str) -> int:
@@ -345,7 +355,8 @@ class Locator:
             return None
         took = f"{self._time(leg.other)} - {self._time(leg.one)}"
         both = f"t_{leg.one} IS NOT NULL AND t_{leg.other} IS NOT NULL AND NOT ({self._doubtful(leg.one)}) AND NOT ({self._doubtful(leg.other)})"
-        row = self.store.rows(f"SELECT count(*), min(d), approx_quantile(d, 0.5), approx_quantile(d, 0.99), max(d) FROM (SELECT {took} AS d FROM {self._of(leg)} AND {both})")[0]
+        row = self.store.rows(f"SELECT count(*), min(d), approx_quantile(d, 0.5), approx_quantile(d, 0.99), max(d) FROM (SELECT {took} AS d FROM "
+            f"{self._of(leg)} AND {both})")[0]
         return row if row[0] else None
 
     def _margins(self, leg: Leg, delay: tuple[int, float, float, float, float] | None) -> tuple[float, float]:
@@ -372,8 +383,10 @@ class Locator:
             for condition, verdict, code in self._cases(leg, f"({onward})", f"(t_s + {low!r} - {slack} < {opened!r} OR t_s + {high!r} + {slack} > {closed!r})")
         )
         self.store.run(
-            f"INSERT INTO verdict SELECT fingerprint, occurrence, flow, {leg.one}, {leg.other}, {leg.way}, split_part(found, ':', 1), split_part(found, ':', 2), t_s "
-            f"FROM (SELECT *, CASE {cases} END AS found FROM (SELECT *, {t_s} AS t_s, {mark} AS mark FROM {self._of(leg)} AND {passing} AND t_{leg.other} IS NULL))"
+            f"INSERT INTO verdict SELECT fingerprint, occurrence, flow, {leg.one}, {leg.other}, {leg.way}, split_part(found, ':', 1), "
+            "split_part(found, ':', 2), t_s "
+            f"FROM (SELECT *, CASE {cases} END AS found FROM (SELECT *, {t_s} AS t_s, {mark} AS mark FROM {self._of(leg)} AND {passing} AND "
+            f"t_{leg.other} IS NULL))"
         )
 
     def _cases(self, leg: Leg, onward: str, outside: str) -> Iterator[tuple[str, str, str]]:
@@ -412,7 +425,8 @@ class Locator:
         late = 0
         for part in range(parts):
             got = self.store.columns(
-                f"SELECT number, t_{leg.one} - {self.epoch_ns} AS a, t_{leg.other} - {self.epoch_ns} AS b FROM {self._of(leg)} AND {both} AND number % {parts} = {part}"
+                f"SELECT number, t_{leg.one} - {self.epoch_ns} AS a, t_{leg.other} - {self.epoch_ns} AS b FROM {self._of(leg)} AND {both} AND "
+                f"number % {parts} = {part}"
             )
             late += overtaken(got["number"], got["a"], got["b"])
         return late
@@ -493,8 +507,7 @@ def _summed(parts: Sequence[Hop]) -> list[Hop]:
         name = (part.one, part.other, part.way)
         if name in found:
             old = found[name]
-            sums = {field: getattr(old, field) + getattr(part, field) for field in
-                    ("packets", "seen", "missing", "lost_in_capture", "outside_window", "not_mirrored", "unknown", "duplicates", "reordered")}  # fmt: skip
+            sums = {field: getattr(old, field) + getattr(part, field) for field in COUNTS}
             found[name] = old._replace(**sums, delay=old.delay or part.delay, margin_s=part.margin_s if old.margin_s is None else old.margin_s)
         else:
             found[name] = part
@@ -505,7 +518,7 @@ def _merged(rows: t.Iterable[tuple[int, int, int, str, t.Any, t.Any, int]]) -> l
     sums: dict[tuple[t.Any, ...], int] = {}
     for *name, count in rows:
         sums[tuple(name)] = sums.get(tuple(name), 0) + count
-    return [(*name, count) for name, count in sorted(sums.items(), key=lambda item: -item[1])]  # type: ignore[misc]
+    return [(*name, count) for name, count in sorted(sums.items(), key=lambda item: -item[1])]
 
 
 __all__ = ["DIRECTIONS", "Hop", "Leg", "Located", "Locator"]

@@ -26,7 +26,7 @@ class Copy(t.NamedTuple):
     cell: t.Any
 
 
-Row = t.Dict[int, Copy]
+Row = dict[int, Copy]
 
 
 def align(earlier: Sequence[float], later: Sequence[float], delay_s: float) -> list[int | None]:

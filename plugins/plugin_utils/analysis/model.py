@@ -130,9 +130,9 @@ class Unavailable(Exception):
 def need() -> t.Any:
     """Return the module duckdb; raises Unavailable where it, numpy or pyarrow is missing."""
     try:
-        import duckdb  # noqa: PLC0415
-        import numpy  # noqa: F401, PLC0415
-        import pyarrow  # noqa: F401, PLC0415
+        import duckdb
+        import numpy  # noqa: F401
+        import pyarrow  # noqa: F401
     except ImportError as missing:
         raise Unavailable(
             f"The analysis needs duckdb, numpy and pyarrow on the controller, and {missing.name} is missing: pip install duckdb numpy pyarrow."

@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from . import connections, counters, roce, words
-from .locate import Hop, Located, Locator
+from .locate import COUNTS, Hop, Located, Locator
 from .model import DIRECTIONS, NOT_MIRRORED, OUTSIDE, REASONS, UNKNOWN, FlowPair, Limits, Reason, Vantage, reason
 from .path import Path
 from .store import Store, opened
@@ -17,6 +17,9 @@ from .store import Store, opened
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+LIMITS = Limits()
+#: What a hop is called here and there alike.
+SAME = (*COUNTS, "margin_s")
 #: More copies than this share of the packets are no accident.
 LOOP = 0.3
 
@@ -27,7 +30,7 @@ def analyse(
     campaign: str | None = None,
     window: tuple[int | None, int | None] = (None, None),
     pairs: Sequence[FlowPair] = (),
-    limits: Limits = Limits(),
+    limits: Limits = LIMITS,
     look: Callable[[Store, Located, Mapping[int, Vantage]], None] | None = None,
 ) -> dict[str, t.Any]:
     """Return the report. *path* names vantages or hosts in the order of the forward direction; without it the order is inferred.
@@ -107,7 +110,7 @@ class _Report:
         self.store, self.named, self.usable, self.reasons, self.window = store, named, usable, reasons, window
         self.names = {place: vantage.name for place, vantage in enumerate(named)}
         self.located = Located(_nowhere(), 0, {}, {}, [], {}, [], [])
-        empty_series = {"start_ns": None, "bin_ns": None, "bins": 0, "vantages": [], "hops": []}
+        empty_series: dict[str, t.Any] = {"start_ns": None, "bin_ns": None, "bins": 0, "vantages": [], "hops": []}
         self.plain: dict[str, t.Any] = {
             "schema": 1, "campaign": campaign, "created_ns": time.time_ns(), "window": {"t0_ns": window[0], "t1_ns": window[1]}, "verdict": {},
             "path": {"order": [], "source": "none", "certain": True, "reason": None, "hops": []}, "vantages": [],
@@ -165,8 +168,7 @@ class _Report:
         times = self.located.times
         errors = [times[hop.one].error_s, times[hop.other].error_s]
         delay = dict(zip(("samples", "min_s", "median_s", "p99_s"), hop.delay)) if hop.delay else None
-        same = {name: getattr(hop, name) for name in ("packets", "seen", "missing", "lost_in_capture", "outside_window", "not_mirrored", "unknown", "duplicates",
-                                                      "reordered", "margin_s")}  # fmt: skip
+        same = {name: getattr(hop, name) for name in SAME}
         if hop.seen and hop.duplicates > LOOP * hop.seen:
             words_ = f"{hop.duplicates} of {hop.seen} packets came twice to {self.names[hop.other]}: they pass it twice, or were captured on two devices"
             self.reasons.append(reason("loop", self.names[hop.other], words_))
@@ -268,7 +270,8 @@ class _Report:
         if way is None:
             return 0
         return self.store.rows(
-            f"SELECT coalesce(sum(flow_at.marked), 0)::BIGINT FROM flow_at JOIN routed USING (flow) WHERE flow_at.place = {place} AND onward = {way} AND flow_at.roce"
+            f"SELECT coalesce(sum(flow_at.marked), 0)::BIGINT FROM flow_at JOIN routed USING (flow) WHERE flow_at.place = {place} AND onward = "
+            f"{way} AND flow_at.roce"
         )[0][0]
 
 

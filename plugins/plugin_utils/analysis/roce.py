@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
     from .store import Store
 
 _ROCE = FLAGS["roce1"] | FLAGS["roce2"]
+_ORDER = ("retransmitted", "go_back_n", "psn_gaps", "psn_missing")
 _OPERATION = "(opcode & 31)"
 #: Operations that end a message, and those that begin one.
 _LASTS, _FIRSTS = "(2, 3, 4, 5, 8, 9, 10, 11, 12, 19, 20, 22, 23, 28, 29)", "(0, 4, 5, 6, 10, 11, 12, 19, 20, 23, 28, 29)"
@@ -50,7 +51,8 @@ def prepare(store: Store, order: Sequence[int], places: Iterable[int], known: Se
     position = {place: number for number, place in enumerate(order)}
     store.add("position", {"place": list(position) or [-1], "position": list(position.values()) or [0]})
     store.run(
-        "CREATE OR REPLACE TABLE viewpoint AS SELECT talk, routed.way AS asks, arg_min(flow_at.place, (coalesce(position.position, 99) * coalesce(onward, 0)) * 1e12 - flow_at.packets) AS place "
+        "CREATE OR REPLACE TABLE viewpoint AS SELECT talk, routed.way AS asks, arg_min(flow_at.place, (coalesce(position.position, 99) * "
+        "coalesce(onward, 0)) * 1e12 - flow_at.packets) AS place "
         "FROM flow_at JOIN routed USING (flow) LEFT JOIN position USING (place) WHERE routed.roce AND routed.asks GROUP BY talk, routed.way"
     )
     parts = [
@@ -69,22 +71,26 @@ def _flow(alias: str) -> str:
 
 def _pair(store: Store, known: Sequence[tuple[str, str, int, int]]) -> None:
     """Pair queue pairs: by the connection manager's word, else the two whose answers carry the PSNs of the other's requests, else the only two."""
-    import pyarrow  # noqa: PLC0415
+    import pyarrow
 
     text, long = pyarrow.string(), pyarrow.int64()
     kinds = (("src", text), ("dst", text), ("peer", long), ("qp", long))
     store.add("managed", {name: pyarrow.array([row[at] for row in known], kind) for at, (name, kind) in enumerate(kinds)})
     store.run(
-        "CREATE OR REPLACE TABLE qpair AS WITH asked AS (SELECT DISTINCT talk, asks, dest_qp AS qp, psn FROM rdma WHERE mine AND (wants OR op = 12) AND opcode <> 129), "
+        "CREATE OR REPLACE TABLE qpair AS WITH asked AS (SELECT DISTINCT talk, asks, dest_qp AS qp, psn FROM rdma WHERE mine AND (wants OR op = "
+        "12) AND opcode <> 129), "
         "answered AS (SELECT DISTINCT talk, asks, dest_qp AS peer, psn FROM rdma WHERE NOT mine AND op BETWEEN 13 AND 18 AND opcode <> 129), "
         "common AS (SELECT talk, asks, qp, peer, count(*) AS many FROM asked JOIN answered USING (talk, asks, psn) GROUP BY ALL), "
         "ranked AS (SELECT *, row_number() OVER (PARTITION BY talk, asks, qp ORDER BY many DESC, peer) AS mine_first, "
         "row_number() OVER (PARTITION BY talk, asks, peer ORDER BY many DESC, qp) AS theirs_first FROM common), "
-        "managed_here AS (SELECT DISTINCT talk, way AS asks, m.qp, m.peer FROM managed m JOIN routed f ON f.src = m.src AND f.dst = m.dst AND f.dest_qp = m.qp), "
+        "managed_here AS (SELECT DISTINCT talk, way AS asks, m.qp, m.peer FROM managed m JOIN routed f ON f.src = m.src AND f.dst = m.dst AND "
+        "f.dest_qp = m.qp), "
         "by_traffic AS (SELECT talk, asks, qp, peer FROM ranked WHERE mine_first = 1 AND theirs_first = 1), "
-        "alone AS (SELECT talk, asks, any_value(dest_qp) FILTER (WHERE mine) AS qp, any_value(dest_qp) FILTER (WHERE NOT mine) AS peer FROM rdma WHERE dest_qp > 1 "
+        "alone AS (SELECT talk, asks, any_value(dest_qp) FILTER (WHERE mine) AS qp, any_value(dest_qp) FILTER (WHERE NOT mine) AS peer FROM rdma "
+        "WHERE dest_qp > 1 "
         "GROUP BY talk, asks HAVING count(DISTINCT dest_qp) FILTER (WHERE mine) = 1 AND count(DISTINCT dest_qp) FILTER (WHERE NOT mine) = 1), "
-        "every AS (SELECT *, 1 AS rank, 'cm' AS paired_by FROM managed_here UNION ALL SELECT *, 2, 'traffic' FROM by_traffic UNION ALL SELECT *, 3, 'traffic' FROM alone) "
+        "every AS (SELECT *, 1 AS rank, 'cm' AS paired_by FROM managed_here UNION ALL SELECT *, 2, 'traffic' FROM by_traffic UNION ALL SELECT *, "
+        "3, 'traffic' FROM alone) "
         "SELECT talk, asks, qp, arg_min(peer, rank) AS peer, arg_min(paired_by, rank) AS paired_by FROM every GROUP BY talk, asks, qp"
     )
 
@@ -105,15 +111,16 @@ def asked(store: Store, wanted: str) -> list[Asked]:
     """Return what each requester did; *wanted* is a query of the (talk, asks, qp) to look at."""
     _sequence(store, wanted)
     base = {
-        (talk, way, qp): Asked(talk, way, qp, peer, by, place, {**_blank(), "retransmitted": again, "go_back_n": back, "psn_gaps": gaps, "psn_missing": missing})
-        for talk, way, qp, peer, by, place, again, back, gaps, missing in store.rows(
+        (talk, way, qp): Asked(talk, way, qp, peer, by, place, {**_blank(), **dict(zip(_ORDER, counts))})
+        for talk, way, qp, peer, by, place, *counts in store.rows(
             "SELECT s.talk, s.asks, s.qp, any_value(q.peer), any_value(q.paired_by), any_value(s.place), count(*) FILTER (WHERE again), "
             "count(*) FILTER (WHERE again AND step <= 0), count(*) FILTER (WHERE gap > 0), coalesce(sum(gap) FILTER (WHERE gap > 0), 0)::BIGINT "
             "FROM sequence s LEFT JOIN qpair q ON q.talk = s.talk AND q.asks = s.asks AND q.qp = s.qp GROUP BY s.talk, s.asks, s.qp"
         )
     }
     for talk, way, qp, verb, messages, packets, size in store.rows(
-        f"SELECT talk, asks, qp, {_VERB} AS verb, count(*) FILTER (WHERE op IN {_LASTS} AND NOT again), count(*), coalesce(sum(payload) FILTER (WHERE NOT again), 0)::BIGINT "
+        f"SELECT talk, asks, qp, {_VERB} AS verb, count(*) FILTER (WHERE op IN {_LASTS} AND NOT again), count(*), coalesce(sum(payload) FILTER "
+        "(WHERE NOT again), 0)::BIGINT "
         "FROM sequence GROUP BY ALL ORDER BY verb"
     ):
         base[talk, way, qp].facts["messages"].append({"verb": verb, "messages": messages, "packets": packets, "bytes": size})
@@ -174,7 +181,8 @@ def _latencies(store: Store, base: Mapping[tuple[int, int, int], Asked]) -> None
     same = "s.talk = r.talk AND s.asks = r.asks AND s.qp = r.qp"
     for name, begins, which, answers in (
         ("read_latency", "s.t_ns", "s.op = 12 AND NOT s.again", "r.op IN (15, 16)"),
-        ("acked_latency", "s.began_ns", "s.op <> 12 AND s.wants AND s.op IN (2, 3, 4, 5, 8, 9, 10, 11, 22, 23) AND NOT s.again", "r.op = 17 AND r.syndrome < 32"),
+        ("acked_latency", "s.began_ns", "s.op <> 12 AND s.wants AND s.op IN (2, 3, 4, 5, 8, 9, 10, 11, 22, 23) AND NOT "
+            "s.again", "r.op = 17 AND r.syndrome < 32"),
     ):
         sql = (
             f"WITH s AS (SELECT *, (psn + span - 1) % 16777216 AS last_psn FROM sequence s WHERE {which}), r AS (SELECT * FROM reply r WHERE {answers}) "

@@ -37,7 +37,8 @@ FLOW = "hash(src, dst, protocol, sport, dport, dest_qp)"
 _ATTRIBUTES = "src, dst, protocol, sport, dport, dest_qp"
 _COLUMNS = (
     "t_ns::BIGINT AS t_ns, fingerprint::UBIGINT AS fingerprint, occurrence::UINTEGER AS occurrence, number, wire::UINTEGER AS wire, flags, "
-    "src, dst, protocol::INTEGER AS protocol, sport::INTEGER AS sport, dport::INTEGER AS dport, dest_qp, src_qp, psn, msn, dma_length, payload, opcode, syndrome, "
+    "src, dst, protocol::INTEGER AS protocol, sport::INTEGER AS sport, dport::INTEGER AS dport, dest_qp, src_qp, psn, msn, dma_length, payload, "
+    "opcode, syndrome, "
     "seq, ack, tcp_flags, content, dscp::INTEGER AS dscp, ecn::INTEGER AS ecn, ttl::INTEGER AS ttl, vlan::INTEGER AS vlan"
 )
 
@@ -75,7 +76,7 @@ class Store:
 
     def add(self, name: str, columns: dict[str, t.Any]) -> None:
         """Make the table *name* of columns, which are lists or arrays of equal length."""
-        import pyarrow  # noqa: PLC0415
+        import pyarrow
 
         made = pyarrow.table(columns)
         self.db.register("added", made)
@@ -86,8 +87,8 @@ class Store:
         """Make `keys_P`; returns why it cannot be read, or None."""
         keys = vantage.keys
         try:
-            if isinstance(keys, (str, bytes, list, tuple)):
-                paths = [keys] if isinstance(keys, str) else [os.fspath(path) for path in keys]
+            if isinstance(keys, (list, tuple)):
+                paths = [os.fspath(path) for path in keys]
                 source = f"read_parquet([{', '.join(literal(path) for path in paths)}])"
             else:
                 self.db.register(f"given_{place}", keys)
@@ -114,7 +115,7 @@ class Store:
         self.run(f"CREATE OR REPLACE TABLE passage AS SELECT fingerprint, occurrence, {flow}, {wire}, {cells}, (-1)::TINYINT AS born FROM {joined}")
 
     def _pairs(self, pairs: Sequence[FlowPair]) -> None:
-        import pyarrow  # noqa: PLC0415
+        import pyarrow
 
         sides = [(number, far, pair) for number, pair in enumerate(pairs) for far in (False, True)]
         text, long = pyarrow.string(), pyarrow.int64()

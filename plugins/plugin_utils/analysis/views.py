@@ -69,7 +69,8 @@ def _hops(count: int) -> Iterator[str]:
             gone = f"t_{other} IS NULL AND {beyond} IS NULL"
             yield (
                 f"SELECT {one} AS one, {other} AS other, {way} AS way, SUM(CASE WHEN t_{other} IS NOT NULL THEN 1 ELSE 0 END) AS seen,\n"
-                f"  SUM(CASE WHEN {gone} THEN 1 ELSE 0 END) AS missing, SUM(CASE WHEN t_{other} IS NULL AND {beyond} IS NOT NULL THEN 1 ELSE 0 END) AS lost_in_capture\n"
+                f"  SUM(CASE WHEN {gone} THEN 1 ELSE 0 END) AS missing, SUM(CASE WHEN t_{other} IS NULL AND {beyond} IS NOT NULL THEN 1 ELSE 0 "
+                "END) AS lost_in_capture\n"
                 f"FROM passages p JOIN directions d ON d.src = p.src AND d.dst = p.dst WHERE d.way = {way} AND t_{one} IS NOT NULL"
             )
 

@@ -60,7 +60,11 @@ def _lost(hop: Mapping[str, t.Any]) -> str:
         return f"The network lost {_packets(low)}{of} {between}, on the way from {hop['from']} to {hop['to']}."
     if low:
         return f"The network lost at least {low} and at most {_packets(high)}{of} {between}, on the way from {hop['from']} to {hop['to']}."
-    return f"{_packets(high).capitalize()}{of} did not get from {hop['from']} to {hop['to']}: lost in the network, or by the capture at {hop['to']}, whose drops may explain all of them."
+    return (
+        f"{_packets(high).capitalize()}{of} did not get from {hop['from']} to {hop['to']}: lost in the network, or by the capture at "
+        f"{hop['to']}, whose drops may explain all of "
+        "them."
+    )
 
 
 def _packets(count: int) -> str:
@@ -79,9 +83,16 @@ def _capture(vantages: Sequence[Mapping[str, t.Any]]) -> Iterator[str]:
 def _marks(rewrites: Sequence[Mapping[str, t.Any]]) -> Iterator[str]:
     for change in rewrites:
         if change["field"] == "ecn" and change["after"] == _CE:
-            yield f"{_packets(change['packets']).capitalize()} were marked as congestion experienced between {change['from']} and {change['to']}, on the way to {change['to']}."
+            yield (
+                f"{_packets(change['packets']).capitalize()} were marked as congestion experienced between {change['from']} and "
+                f"{change['to']}, on the way to "
+                f"{change['to']}."
+            )
     for change in [change for change in rewrites if change["field"] == "dscp"][:SHOWN]:
-        yield f"{_packets(change['packets']).capitalize()} changed DSCP from {change['before']} to {change['after']} between {change['from']} and {change['to']}."
+        yield (
+            f"{_packets(change['packets']).capitalize()} changed DSCP from {change['before']} to {change['after']} between {change['from']} "
+            f"and {change['to']}."
+        )
 
 
 def _roce(rows: Sequence[Mapping[str, t.Any]]) -> Iterator[str]:
@@ -90,7 +101,8 @@ def _roce(rows: Sequence[Mapping[str, t.Any]]) -> Iterator[str]:
     for row, entry in troubled[:SHOWN]:
         asks, answers = (row["a"], row["b"]) if entry["requester"] == "a" else (row["b"], row["a"])
         naks = ", ".join(f"{count} NAK ({name})" for name, count in sorted(entry["naks"].items()))
-        parts = [f"repeated {_packets(entry['retransmitted'])} in {entry['go_back_n']} episodes" if entry["retransmitted"] else "", f"got {naks}" if naks else ""]
+        parts = [f"repeated {_packets(entry['retransmitted'])} in {entry['go_back_n']} "
+            "episodes" if entry["retransmitted"] else "", f"got {naks}" if naks else ""]
         parts.append(f"got {entry['rnr_naks']} RNR NAK" if entry["rnr_naks"] else "")
         yield f"{asks['address']}, sending to queue pair {answers['qp']:#x} of {answers['address']}, {' and '.join(part for part in parts if part)}."
     if len(troubled) > SHOWN:

@@ -14,6 +14,7 @@ pytest.importorskip("duckdb")
 pytest.importorskip("pyarrow")
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.roce import Bth
+
 from tests.truth import judge, talk
 from tests.truth.world import Spot, Wire, World
 
