@@ -127,7 +127,9 @@ def by_tshark(cells: dict[str, list[str]]) -> dict[str, t.Any]:
     }  # fmt: skip
     found: dict[str, t.Any] = {}
     for name, fields in last.items():
-        found.update({name: number(cells[field][-1]) for field in fields if cells[field]})
+        for field in fields:
+            if cells[field]:
+                found[name] = number(cells[field][-1])
     if cells["infiniband.grh.tclass"]:
         found.update(dscp=number(cells["infiniband.grh.tclass"][0]) >> 2, ecn=number(cells["infiniband.grh.tclass"][0]) & 3)
     sources = cells["ip.src"] + cells["ipv6.src"] + cells["infiniband.grh.sgid"]
