@@ -741,7 +741,7 @@ u64 wf_index_size(void) { return (u64)sizeof(struct index_request) << 32 | sizeo
 
 struct headers {
     const struct layer *outer, *ip, *pieces, *transport, *bth;
-    u64 base, frame_end, behind, inside, end, hidden, hidden_end;
+    u64 base, frame_end, behind, inside, end, own_end, ip_own_end, hidden, hidden_end;
     u32 protocol, vlan, session, has_vlan, has_session;
 };
 
@@ -753,7 +753,7 @@ static void begin_frame(struct headers *h, const u8 *d, const struct layer *laye
     if (!h->outer)
         h->outer = h->ip;
     h->ip = h->pieces = h->transport = h->bth = 0;
-    h->hidden = h->hidden_end = h->behind = 0;
+    h->hidden = h->hidden_end = h->behind = h->own_end = 0;
     h->protocol = h->has_vlan = 0;
     if (layer->step != VXLAN) {
         h->base = layer->at + layer->size;
@@ -767,7 +767,7 @@ static void begin_frame(struct headers *h, const u8 *d, const struct layer *laye
 
 static void read_layer(struct headers *h, const u8 *d, const struct layer *layer)
 {
-    u64 at = layer->at;
+    u64 at = layer->at, own;
 
     h->inside = at + layer->size;
     h->end = layer->end;
@@ -781,6 +781,10 @@ static void read_layer(struct headers *h, const u8 *d, const struct layer *layer
         h->protocol = d[at + (layer->step == IPV4 ? 9 : 6)];
         h->hidden = layer->step == IPV4 && layer->size > 20 ? at + 20 : 0;
         h->hidden_end = h->inside;
+        own = big16(d + at + (layer->step == IPV4 ? 2 : 4));
+        if (layer->step != IPV4)
+            own += own || layer->step == GRH ? 40 : 0;
+        h->ip_own_end = h->own_end = own ? at + own : layer->end;
         return;
     case EXTENSION: case AUTHENTICATION: case FRAGMENT_HEADER: case OPTION_PROTOCOL:
         h->behind = h->inside;
@@ -794,6 +798,9 @@ static void read_layer(struct headers *h, const u8 *d, const struct layer *layer
         return;
     case UDP: case TCP:
         h->transport = layer;
+        own = big16(d + at + 4);
+        if (layer->step == UDP && own >= 8)
+            h->own_end = least(h->own_end, at + own);
         return;
     case BTH:
         h->bth = layer;
@@ -874,7 +881,7 @@ static int is_protected(const u8 *d, u64 size, const struct headers *h)
     const u8 *p = d + h->ip->at;
     u64 bth = h->bth->at;
 
-    if (h->end > size || h->end < bth + 16 || h->pieces)
+    if (h->ip_own_end > size || h->ip_own_end != h->end || h->end < bth + 16 || h->pieces)
         return 0;
     if (h->ip->step == GRH)
         return p[0] >> 4 == 6 && bth == h->ip->at + 40;
@@ -1001,8 +1008,9 @@ static void put_fingerprint(const struct index_request *r, struct row *row, cons
         stays[1] = stays[2] = stays[3] = stays[7] = 0;
     }
     behind = stays + head;
-    wanted = least(COVERED, h->ip->end - h->behind);
-    have = size > h->behind ? least(wanted, size - h->behind) : 0;
+    wanted = least(COVERED, h->ip_own_end - h->behind);
+    have = least(size, h->end);
+    have = have > h->behind ? least(wanted, have - h->behind) : 0;
     memcpy(behind, d + h->behind, have);
     if (row->flags & F_TCP)
         behind[16] = behind[17] = 0;
@@ -1090,17 +1098,16 @@ static void fill_row(struct index_request *r, struct row *row, const u8 *d, u64 
         }
     }
     start = h.inside;
-    stop = h.end;
     if (h.bth) {
         start = h.bth->at + 12 + put_rdma(r, row, d, size, &h);
         start += 4 + (d[h.bth->at + 1] >> 4 & 3);
     }
-    if (h.ip && stop > start)
-        payload = stop - start;
+    if (h.ip && h.own_end > start)
+        payload = h.own_end - start;
     if (h.bth)
         start -= 4 + (d[h.bth->at + 1] >> 4 & 3);
     row->payload = (u16)least(payload, 0xFFFF);
-    if (payload && start + least(payload, CONTENT) <= size) {
+    if (payload && start + least(payload, CONTENT) <= least(size, h.end)) {
         row->content = crc32(r->tables, d + start, least(payload, CONTENT));
         row->flags |= F_CONTENT;
     }

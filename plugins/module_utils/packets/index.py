@@ -10,6 +10,9 @@ bit, which is the remainder by a polynomial of degree 64: packets that differ in
 others share one by a chance of 2^-64. Every Python has CRC-32 (no host in FIPS mode refuses it), and C is done in few cycles.
 """
 
+# Where a branch does, no function is called: min() and max() would cost a packet several percent more.
+# ruff: noqa: FURB136, PLR1730
+
 from __future__ import annotations
 
 import struct
@@ -103,7 +106,7 @@ class Headers:
 
     #: Where the innermost frame begins.
     base = 0
-    #: The outermost and the innermost IP header or GRH as (Step, place, end of its contents), the former where there are two.
+    #: The outermost and the innermost IP header or GRH as (Step, place, end as it says itself), the former where there are two.
     outer: tuple[Step, int, int] | None = None
     ip: tuple[Step, int, int] | None = None
     vlan = session = -1
@@ -114,18 +117,25 @@ class Headers:
     hidden: tuple[int, int] | None = None
     transport: tuple[Step, int] | None = None
     bth: int | None = None
-    #: Where the contents of the last header that is known begin.
-    inside = 0
+    #: Where the contents of the last header that is known begin, and where they end as the headers of this packet say
+    #: themselves: what is around them may have cut them, as a switch that truncates what it mirrors does.
+    inside = own_end = 0
 
     def __init__(self, end: int) -> None:
-        #: Where the innermost frame and the contents of the last header end on the wire.
+        #: Where the innermost frame and the contents of the last header end at the latest.
         self.frame_end = self.end = end
 
 
 def _ip(found: Headers, step: Step, data: bytes, at: int, size: int, end: int) -> None:
     if found.ip:
         found.outer, found.pieces, found.hidden = found.outer or found.ip, None, None
-    found.ip, found.behind = (step, at, end), at + size
+    if step is IPV4:
+        own = _HALF(data, at + 2)[0]
+    else:
+        own = _HALF(data, at + 4)[0]
+        own += 40 if own or step is GRH else 0
+    found.own_end = at + own if own else end
+    found.ip, found.behind = (step, at, found.own_end), at + size
     found.protocol = data[at + (9 if step is IPV4 else 6)]
     if size > 20 and step is IPV4:
         found.hidden = at + 20, at + size
@@ -141,8 +151,12 @@ def _more_ip(found: Headers, step: Step, data: bytes, at: int, size: int, _end: 
         found.hidden = at + 4, at + size
 
 
-def _transport(found: Headers, step: Step, _data: bytes, at: int, _size: int, _end: int) -> None:
+def _transport(found: Headers, step: Step, data: bytes, at: int, _size: int, _end: int) -> None:
     found.transport = (step, at)
+    if step is UDP:
+        length = _HALF(data, at + 4)[0]
+        if 8 <= length < found.own_end - at:
+            found.own_end = at + length
 
 
 def _bth(found: Headers, _step: Step, _data: bytes, at: int, _size: int, _end: int) -> None:
@@ -161,7 +175,7 @@ def _frame(found: Headers, step: Step, data: bytes, at: int, size: int, end: int
     found.outer = found.outer or found.ip
     found.ip = found.transport = found.bth = found.hidden = found.pieces = None
     found.vlan = -1
-    found.behind = found.protocol = 0
+    found.behind = found.protocol = found.own_end = 0
     if step.mirror:
         found.base, found.frame_end = at + size, end
     if size and step.name == "erspan":
@@ -233,7 +247,7 @@ def row(t_ns: int, direction: int, data: bytes, wire: int, first: Step | None) -
     if payload:
         start = found.inside if found.bth is None else found.bth + 12 + behind_bth
         stop = start + (payload if payload < CONTENT else CONTENT)
-        if stop <= size:
+        if stop <= size and stop <= found.end:
             content, flags = zlib.crc32(data[start:stop]), flags | _CONTENT
     mark, distinct = fingerprint(data, found, flags, tcp_flags, payload)
     if distinct:
@@ -318,9 +332,9 @@ def rdma_fields(data: bytes, found: Headers) -> tuple[int, tuple[int, int, int, 
 
 def _protected(data: bytes, found: Headers) -> bytes | None:
     """Return what the ICRC is computed of and itself, None where that is not known to be whole and in one piece."""
-    step, at, _end = found.ip  # type: ignore[misc]
+    step, at, own_end = found.ip  # type: ignore[misc]
     bth: int = found.bth  # type: ignore[assignment]
-    if found.end > len(data) or found.end < bth + 16 or found.pieces is not None:
+    if own_end > len(data) or own_end != found.end or own_end < bth + 16 or found.pieces is not None:
         return None
     if step is IPV4:
         total, _identification, place = _THREE_HALVES(data, at + 2)
@@ -329,7 +343,7 @@ def _protected(data: bytes, found: Headers) -> bytes | None:
         holds = _HALF(data, at + 4)[0] and data[at + 6] == 17 and bth == at + 48
     else:
         holds = data[at] >> 4 == 6 and bth == at + 40
-    return data[at : found.end] if holds else None
+    return data[at:own_end] if holds else None
 
 
 def payload_of(data: bytes, found: Headers, behind_bth: int) -> int:
@@ -337,9 +351,9 @@ def payload_of(data: bytes, found: Headers, behind_bth: int) -> int:
     if found.ip is None:
         return 0
     if found.bth is None:
-        size = found.end - found.inside
+        size = found.own_end - found.inside
     else:
-        size = found.end - found.bth - 12 - behind_bth - 4 - (data[found.bth + 1] >> 4 & 3)
+        size = found.own_end - found.bth - 12 - behind_bth - 4 - (data[found.bth + 1] >> 4 & 3)
     return size if size > 0 else 0
 
 
@@ -372,12 +386,12 @@ def fingerprint(data: bytes, found: Headers, flags: int, tcp_flags: int, payload
     """Return the packet's fingerprint, and whether it tells the packet from its neighbours."""
     if found.ip is None:
         return checksum(data[found.inside : min(found.inside + COVERED, found.end)].ljust(COVERED, b"\0")), False
-    step, at, end = found.ip
+    step, at, own_end = found.ip
     size = 20 if step is IPV4 else 40
-    wanted = end - found.behind
+    wanted = own_end - found.behind
     if wanted > COVERED:
         wanted = COVERED
-    behind = data[found.behind : found.behind + wanted]
+    behind = data[found.behind : min(found.behind + wanted, found.end)]
     mask = _MASKS[step is IPV4, _kind(found)]
     stays = (int.from_bytes(data[at : at + size] + behind.ljust(COVERED, b"\0"), "big") & mask).to_bytes(size + COVERED, "big")
     if found.pieces is not None:

@@ -69,7 +69,8 @@ class Wish(t.NamedTuple):
         if self.vantage is not None:
             return self.vantage
         first = os.path.basename(self.sources[0])
-        return first[: len(first) - len(t.cast("re.Match[str]", _ENDING.search(first))[0])] or "capture"
+        name = first[: len(first) - len(t.cast("re.Match[str]", _ENDING.search(first))[0])]
+        return "capture" if name in ("", STANDARD) else name
 
 
 class Loop(t.NamedTuple):

@@ -103,9 +103,9 @@ class HotKernel:
     def totals(self) -> Totals:
         request = self._request
         timed = request.first <= request.last
-        edges = (request.first, request.last) if timed else (None, None)
+        first, last = (request.first, request.last) if timed else (None, None)
         flags = dict(zip(FLAGS, request.counts))
-        return Totals(request.packets, request.foreign, request.captured, request.wire, request.disorder, *edges, flags)
+        return Totals(request.packets, request.foreign, request.captured, request.wire, request.disorder, first, last, flags)
 
 
 class Transpose:

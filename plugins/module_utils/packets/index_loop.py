@@ -108,8 +108,8 @@ class PythonKernel:
     def totals(self) -> Totals:
         packets = sum(self._flags.values())
         flags = {name: sum(many for flags, many in self._flags.items() if flags & bit) for name, bit in FLAGS.items()}
-        edges = (self._first, self._last) if self._first is not None else (None, None)
-        return Totals(packets, self._foreign, self._captured, self._wire, self._disorder, *edges, flags)
+        last = None if self._first is None else self._last
+        return Totals(packets, self._foreign, self._captured, self._wire, self._disorder, self._first, last, flags)
 
     def _pcap(self, view: memoryview) -> tuple[int, int]:
         unpack, size, at = struct.Struct(self._order + "IIII").unpack_from, len(view), 0

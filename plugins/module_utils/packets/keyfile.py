@@ -64,7 +64,7 @@ def _inflate(data: bytes, size: int) -> bytes:
 def _standard_zstd() -> Codec | None:
     """Return zstd as Python has it from 3.14 on, where it was built with it."""
     try:
-        from compression import zstd  # type: ignore[import-not-found]
+        from compression import zstd
     except ImportError:
         return None
 

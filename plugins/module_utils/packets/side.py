@@ -16,6 +16,9 @@ import typing as t
 from .index import IP_ADDRESS, MANAGEMENT, TCP_ADDRESS, TOA, UOA
 from .keys import Key
 
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 #: Rows that are kept of a capture; what comes later is counted.
 MAX_ROWS = 65_536
 
@@ -116,9 +119,7 @@ def _client(name: str, options: bytes, wanted: int) -> dict[str, t.Any] | None:
     return None
 
 
-_SAID: t.Mapping[int, t.Callable[[bytes], t.Optional[dict[str, t.Any]]]] = {
-    MANAGEMENT: _connection, TCP_ADDRESS: _toa, IP_ADDRESS: _uoa,
-}  # fmt: skip
+_SAID: Mapping[int, Callable[[bytes], dict[str, t.Any] | None]] = {MANAGEMENT: _connection, TCP_ADDRESS: _toa, IP_ADDRESS: _uoa}
 
 
 def address(packed: bytes) -> str:
