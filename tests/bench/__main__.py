@@ -16,7 +16,7 @@ from .measure import Failed, Table
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "bench.md"
-PARTS = ("cost", "skew", "collect", "loss", "decap", "live")
+PARTS = ("cost", "skew", "collect", "loss", "decap", "index", "live", "localise")
 
 
 def main(words: list[str]) -> int:

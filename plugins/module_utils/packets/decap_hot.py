@@ -15,7 +15,7 @@ from .mirrors import MAX_STREAMS, Stream, StreamId
 SLOTS = 8192
 SIDE = 1 << 20
 #: The numbers of hot.py's enum step for what a link type begins with.
-_STEPS = {"ethernet": 1, "cooked": 3, "cooked2": 4, "raw": 5, "ipv4": 6, "ipv6": 7}
+STEPS = {"ethernet": 1, "cooked": 3, "cooked2": 4, "raw": 5, "ipv4": 6, "ipv6": 7}
 _TYPES = ("erspan1", "bridged", "mellanox", "erspan2", "erspan3")
 _HAS_SESSION, _HAS_KEY = 1, 2
 
@@ -61,7 +61,7 @@ class HotKernel:
         self._slots, self._links = (_u16 * SLOTS)(), (_u8 * MAX_INTERFACES)()
         self._side = bytearray(SIDE)
         self._out, self._rest = bytearray(), bytearray()
-        for name, table in (("streams", self._streams), ("slots", self._slots), ("links", self._links), ("side", _at(self._side))):
+        for name, table in (("streams", self._streams), ("slots", self._slots), ("links", self._links), ("side", at(self._side))):
             setattr(self._request, name, ctypes.addressof(table))
 
     def begin(self, kind: str, order: str) -> None:
@@ -69,14 +69,14 @@ class HotKernel:
 
     def interface(self, link_type: int) -> None:
         first = LINK_TYPES.get(link_type)
-        self._links[self._request.link_count] = _STEPS[first.name] if first else 0
+        self._links[self._request.link_count] = STEPS[first.name] if first else 0
         self._request.link_count += 1
 
     def run(self, view: memoryview) -> Batch:
         """Go through *view*, which is writable memory; what comes back is valid until the next call."""
         request = self._request
         self._make_room(len(view))
-        request.in_, request.in_size = ctypes.addressof(_at(view)), len(view)
+        request.in_, request.in_size = ctypes.addressof(at(view)), len(view)
         self._call(request)
         return Batch(
             request.in_used,
@@ -91,7 +91,7 @@ class HotKernel:
         if len(self._out) < size:
             self._out = bytearray(size)
             self._rest = bytearray(size if self._request.want_rest else 1)
-            self._request.out, self._request.rest = ctypes.addressof(_at(self._out)), ctypes.addressof(_at(self._rest))
+            self._request.out, self._request.rest = ctypes.addressof(at(self._out)), ctypes.addressof(at(self._rest))
 
     def totals(self) -> Totals:
         counts = ("packets", "frames", "others", "shorts", "fragments", "unknowns", "left_out")
@@ -101,7 +101,7 @@ class HotKernel:
         return [_stream(self._streams[number]) for number in range(self._request.stream_count)]
 
 
-def _at(buffer: t.Any) -> t.Any:
+def at(buffer: t.Any) -> t.Any:
     """Return the first byte of *buffer*, whose address is that of all. An array would be a new type for each new length."""
     return ctypes.c_char.from_buffer(buffer)
 

@@ -38,17 +38,17 @@ static void put32(u8 *p, u32 v, u32 big)
     p[big ? 0 : 3] = (u8)(v >> 24);
 }
 
-/* ---- layers.py: headers, as far as finding mirrored frames takes ----------------------------------------------------- */
+/* ---- layers.py: headers ------------------------------------------------------------------------------------------------ */
 
 enum step {
     NONE, ETHERNET, VLAN, COOKED, COOKED2, RAW, IPV4, IPV6, EXTENSION, AUTHENTICATION, FRAGMENT_HEADER, GRE_FRAGMENT,
-    OTHER_FRAGMENT, GRE, ERSPAN1, BRIDGED, MELLANOX, ERSPAN2, ERSPAN3, TRANSPORT
+    OTHER_FRAGMENT, GRE, ERSPAN1, BRIDGED, MELLANOX, ERSPAN2, ERSPAN3, OPTION_PROTOCOL, VXLAN, BTH, UDP, TCP, GRH
 };
 enum stop { WHOLE, SHORT, FRAGMENT, UNKNOWN };
 enum { MAX_LAYERS = 32, MAX_DEPTH = 8, MAX_STREAMS = 4096, SLOTS = 8192, LATE = 4096, MAX_RECORD = 16 << 20 };
 
 struct layer { u64 at, size, end; enum step step; };
-struct decoded { struct layer layers[MAX_LAYERS]; int count; enum stop stop; enum step stopped_at; };
+struct decoded { struct layer layers[MAX_LAYERS + 1]; int count; enum stop stop; enum step stopped_at; };
 
 static enum step of_ethertype(u32 type)
 {
@@ -56,7 +56,7 @@ static enum step of_ethertype(u32 type)
     case 0x0800: return IPV4;
     case 0x86DD: return IPV6;
     case 0x8100: case 0x88A8: case 0x9100: case 0x9200: return VLAN;
-    case 0x8915: return TRANSPORT;
+    case 0x8915: return GRH;
     default: return NONE;
     }
 }
@@ -66,11 +66,13 @@ static enum step of_ip_protocol(u32 protocol)
     switch (protocol) {
     case 0: case 43: case 60: return EXTENSION;
     case 4: return IPV4;
-    case 6: case 17: return TRANSPORT;
+    case 6: return TCP;
+    case 17: return UDP;
     case 41: return IPV6;
     case 44: return FRAGMENT_HEADER;
     case 47: return GRE;
     case 51: return AUTHENTICATION;
+    case 248: return OPTION_PROTOCOL;
     default: return NONE;
     }
 }
@@ -90,9 +92,11 @@ static enum step of_gre_protocol(u32 protocol)
 
 static int is_mirror(enum step step) { return step >= ERSPAN1 && step <= ERSPAN3; }
 
+static int is_transport(enum step step) { return step >= UDP; }
+
 static enum step whole(enum step follows, u32 offset, u32 more)
 {
-    if (!offset && (!more || follows == TRANSPORT))
+    if (!offset && (!more || is_transport(follows)))
         return follows;
     return follows == GRE ? GRE_FRAGMENT : OTHER_FRAGMENT;
 }
@@ -214,17 +218,49 @@ static enum stop read_header(const u8 *d, u64 size, u64 at, enum step step, u64 
             return UNKNOWN;
         *length = a & 1 ? 20 : 12;
         return WHOLE;
+    case OPTION_PROTOCOL:
+        NEED(4);
+        *length = big16(d + at + 2);
+        *follows = of_ip_protocol(d[at + 1]);
+        return *length < 4 ? UNKNOWN : WHOLE;
+    case VXLAN:
+        NEED(1);
+        *length = 8;
+        *follows = d[at] & 8 ? ETHERNET : NONE;
+        return WHOLE;
+    case BTH:
+        *length = 12;
+        return WHOLE;
+    case UDP:
+        NEED(6);
+        a = big16(d + at + 2);
+        b = big16(d + at + 4);
+        *length = 8;
+        *follows = a == 4789 ? VXLAN : a == 4791 ? BTH : NONE;
+        if (b >= 8)
+            *end = least(*end, at + b);
+        return WHOLE;
+    case TCP:
+        NEED(13);
+        *length = d[at + 12] >> 4 << 2;
+        return *length < 20 ? UNKNOWN : WHOLE;
+    case GRH:
+        NEED(7);
+        *length = 40;
+        *follows = d[at + 6] == 0x1B ? BTH : NONE;
+        *end = least(*end, at + 40 + big16(d + at + 4));
+        return WHOLE;
     default:
         return UNKNOWN;
     }
 }
 
-static void decode(const u8 *d, u64 size, u64 wire, enum step step, struct decoded *found)
+static void decode(const u8 *d, u64 size, u64 wire, enum step step, int transports, struct decoded *found)
 {
     u64 at = 0, end = wire > size ? wire : size;
 
     found->count = 0;
-    while (step != NONE && step != TRANSPORT && found->count < MAX_LAYERS) {
+    while (step != NONE && (transports || !is_transport(step)) && found->count < MAX_LAYERS) {
         u64 length = 0;
         enum step follows = NONE;
         enum stop stop = read_header(d, size, at, step, &length, &follows, &end);
@@ -268,7 +304,7 @@ struct request {
 enum { PCAP, PCAPNG };
 enum { MORE, FLUSH, BLOCK, BAD_RECORD, BAD_BLOCK, BAD_LENGTHS, BAD_PACKET, NO_INTERFACE };
 enum { HAS_SESSION = 1, HAS_KEY = 2 };
-enum { ROW = 256 };
+enum { SIDE_ROW = 256 };
 
 u64 wf_decap_size(void) { return (u64)sizeof(struct request) << 32 | sizeof(struct stream); }
 
@@ -479,7 +515,7 @@ static int find(struct request *r, const u8 *d, u64 size, u64 wire, u8 link, u64
     found.stop = WHOLE;
     found.stopped_at = NONE;
     if (link)
-        decode(d, size, wire, (enum step)link, &found);
+        decode(d, size, wire, (enum step)link, 0, &found);
     for (place = 0; place < found.count && n < r->depth; place++)
         if (is_mirror(found.layers[place].step))
             mirrors[n++] = &found.layers[place];
@@ -617,7 +653,7 @@ void wf_decap(struct request *r)
         u64 used = 0;
         const u8 *p = r->in + r->in_used;
 
-        if (r->side_size - r->side_used < (u64)MAX_DEPTH * ROW) {
+        if (r->side_size - r->side_used < (u64)MAX_DEPTH * SIDE_ROW) {
             r->why = FLUSH;
             return;
         }
@@ -626,6 +662,619 @@ void wf_decap(struct request *r)
         if (r->why != FLUSH)
             return;
         r->in_used += used;
+    }
+}
+
+/* ---- CRC-32, 16 bytes at a time ------------------------------------------------------------------------------------------ */
+
+enum { TABLES = 16 };
+
+/* Fill what the functions below read: TABLES tables of 256 words. */
+void wf_crc_tables(u32 *tables)
+{
+    u32 at, bit, value;
+
+    for (at = 0; at < 256; at++) {
+        for (value = at, bit = 0; bit < 8; bit++)
+            value = value >> 1 ^ (0xEDB88320u & (0u - (value & 1)));
+        tables[at] = value;
+    }
+    for (at = 256; at < 256 * TABLES; at++)
+        tables[at] = tables[at - 256] >> 8 ^ tables[tables[at - 256] & 255];
+}
+
+/* As zlib's crc32(), but without the inversions before and after. */
+static u32 crc(const u32 *t, u32 value, const u8 *p, u64 size)
+{
+    for (; size >= 16; size -= 16, p += 16) {
+        value ^= little32(p);
+        value = t[15 * 256 + (value & 255)] ^ t[14 * 256 + (value >> 8 & 255)] ^ t[13 * 256 + (value >> 16 & 255)]
+              ^ t[12 * 256 + (value >> 24)] ^ t[11 * 256 + p[4]] ^ t[10 * 256 + p[5]] ^ t[9 * 256 + p[6]] ^ t[8 * 256 + p[7]]
+              ^ t[7 * 256 + p[8]] ^ t[6 * 256 + p[9]] ^ t[5 * 256 + p[10]] ^ t[4 * 256 + p[11]] ^ t[3 * 256 + p[12]]
+              ^ t[2 * 256 + p[13]] ^ t[1 * 256 + p[14]] ^ t[p[15]];
+    }
+    while (size--)
+        value = value >> 8 ^ t[(value ^ *p++) & 255];
+    return value;
+}
+
+static u32 crc32(const u32 *tables, const u8 *p, u64 size) { return ~crc(tables, 0xFFFFFFFFu, p, size); }
+
+/* ---- index.py: the row of a packet ----------------------------------------------------------------------------------------- */
+
+enum {
+    F_IP = 1, F_IPV6 = 2, F_VLAN = 4, F_PORTS = 8, F_TCP = 16, F_ROCE1 = 32, F_ROCE2 = 64, F_AETH = 128, F_RETH = 256, F_DETH = 512,
+    F_ACK_REQUEST = 1024, F_BECN = 2048, F_FECN = 4096, F_ICRC = 8192, F_ICRC_VALID = 16384, F_FRAGMENT = 32768, F_SHORT = 65536,
+    F_OUTER = 1 << 17, F_MIRROR = 1 << 18, F_IDENTIFIED = 1 << 19, F_CONTENT = 1 << 20, FLAG_COUNT = 21
+};
+enum { COVERED = 32, CONTENT = 24, MAD = 256, MANAGEMENT = 1, TCP_ADDRESS, IP_ADDRESS };
+enum { NO_EXTENSION = 255 };
+
+/* keys.py's row; without holes, and little-endian as the machine must be. */
+struct row {
+    u64 t_ns, fingerprint;
+    u8 src[16], dst[16], outer_src[16], outer_dst[16];
+    u32 number, occurrence, captured, wire, flags, seq, ack, dest_qp, src_qp, psn, msn, dma_length, content;
+    u16 sport, dport, payload, vlan, mirror, ip_id;
+    u8 dscp, ecn, ttl, protocol, tcp_flags, opcode, syndrome, direction;
+};
+struct note { u64 at; u32 size, row, kind, unused; };
+struct clock { u64 offset, divisor; };
+
+/* Changed together with IndexRequest in index_hot.py; wf_index_size() tells whether they agree. */
+struct index_request {
+    const u8 *in;
+    u8 *out;
+    struct note *notes;
+    const u8 *links, *extensions;
+    const struct clock *clocks;
+    const u32 *snaplens, *tables;
+    u64 in_size, out_size, note_size;
+    u64 in_used, rows, note_count;
+    u64 packets, foreign, captured, wire, disorder;
+    u64 counts[FLAG_COUNT];
+    int64_t first, last, previous;
+    u32 link_count, format, big, why;
+};
+
+u64 wf_index_size(void) { return (u64)sizeof(struct index_request) << 32 | sizeof(struct row) << 16 | sizeof(struct note); }
+
+struct headers {
+    const struct layer *outer, *ip, *pieces, *transport, *bth;
+    u64 base, frame_end, behind, inside, end, own_end, ip_own_end, hidden, hidden_end;
+    u32 protocol, vlan, session, has_vlan, has_session;
+};
+
+/* A frame begins within a tunnel or a mirror: what was found until now is around it. */
+static void begin_frame(struct headers *h, const u8 *d, const struct layer *layer)
+{
+    if (layer->step == VXLAN && !(d[layer->at] & 8))
+        return;
+    if (!h->outer)
+        h->outer = h->ip;
+    h->ip = h->pieces = h->transport = h->bth = 0;
+    h->hidden = h->hidden_end = h->behind = h->own_end = 0;
+    h->protocol = h->has_vlan = 0;
+    if (layer->step != VXLAN) {
+        h->base = layer->at + layer->size;
+        h->frame_end = layer->end;
+    }
+    if (layer->step >= ERSPAN2 && layer->step <= ERSPAN3) {
+        h->has_session = 1;
+        h->session = big16(d + layer->at + 2) & 0x3FF;
+    }
+}
+
+static void read_layer(struct headers *h, const u8 *d, const struct layer *layer)
+{
+    u64 at = layer->at, own;
+
+    h->inside = at + layer->size;
+    h->end = layer->end;
+    switch (layer->step) {
+    case IPV4: case IPV6: case GRH:
+        if (!h->outer)
+            h->outer = h->ip;
+        h->ip = layer;
+        h->behind = h->inside;
+        h->pieces = 0;
+        h->protocol = d[at + (layer->step == IPV4 ? 9 : 6)];
+        h->hidden = layer->step == IPV4 && layer->size > 20 ? at + 20 : 0;
+        h->hidden_end = h->inside;
+        own = big16(d + at + (layer->step == IPV4 ? 2 : 4));
+        if (layer->step != IPV4)
+            own += own || layer->step == GRH ? 40 : 0;
+        h->ip_own_end = h->own_end = own ? at + own : layer->end;
+        return;
+    case EXTENSION: case AUTHENTICATION: case FRAGMENT_HEADER: case OPTION_PROTOCOL:
+        h->behind = h->inside;
+        h->protocol = d[at + (layer->step == OPTION_PROTOCOL)];
+        if (layer->step == FRAGMENT_HEADER)
+            h->pieces = layer;
+        if (layer->step == OPTION_PROTOCOL) {
+            h->hidden = at + 4;
+            h->hidden_end = h->inside;
+        }
+        return;
+    case UDP: case TCP:
+        h->transport = layer;
+        own = big16(d + at + 4);
+        if (layer->step == UDP && own >= 8)
+            h->own_end = least(h->own_end, at + own);
+        return;
+    case BTH:
+        h->bth = layer;
+        return;
+    case VLAN:
+        if (!h->has_vlan)
+            h->vlan = big16(d + at) & 0xFFF;
+        h->has_vlan = 1;
+        return;
+    case VXLAN: case ERSPAN1: case ERSPAN2: case ERSPAN3: case BRIDGED: case MELLANOX:
+        begin_frame(h, d, layer);
+        return;
+    default:
+        return;
+    }
+}
+
+/* Find everything; `found` must have room for one layer more than decode() fills. */
+static u32 find_headers(const u8 *d, u64 size, u64 wire, u8 link, struct decoded *found, struct headers *h)
+{
+    int place;
+
+    memset(h, 0, sizeof *h);
+    h->end = h->frame_end = size > wire ? size : wire;
+    found->count = 0;
+    found->stop = WHOLE;
+    found->stopped_at = NONE;
+    if (link)
+        decode(d, size, wire, (enum step)link, 1, found);
+    for (place = 0; place < found->count; place++)
+        read_layer(h, d, &found->layers[place]);
+    if (found->stop == SHORT && found->stopped_at == TCP && h->inside + 20 <= least(size, h->end)) {
+        struct layer *layer = &found->layers[found->count];
+
+        layer->at = h->inside;
+        layer->size = d[layer->at + 12] >> 4 << 2;
+        layer->end = h->end;
+        layer->step = TCP;
+        h->transport = layer;
+        h->inside += layer->size;
+    }
+    return found->stop == SHORT ? F_SHORT : found->stop == FRAGMENT ? F_FRAGMENT : 0;
+}
+
+static void put_addresses(u8 *source, u8 *target, const u8 *d, const struct layer *ip)
+{
+    if (ip->step != IPV4) {
+        memcpy(source, d + ip->at + 8, 16);
+        memcpy(target, d + ip->at + 24, 16);
+        return;
+    }
+    source[10] = source[11] = target[10] = target[11] = 0xFF;
+    memcpy(source + 12, d + ip->at + 12, 4);
+    memcpy(target + 12, d + ip->at + 16, 4);
+}
+
+static void put_ip(struct row *row, const u8 *d, const struct headers *h)
+{
+    const u8 *p = d + h->ip->at;
+    u32 class = h->ip->step == IPV4 ? p[1] : (p[0] & 15u) << 4 | p[1] >> 4;
+
+    put_addresses(row->src, row->dst, d, h->ip);
+    row->flags |= F_IP | (h->ip->step == IPV4 ? 0 : F_IPV6);
+    if (h->pieces && big16(d + h->pieces->at + 2) & 0xFFF9)
+        row->flags |= F_FRAGMENT;
+    if (h->ip->step == IPV4 && big16(p + 6) & 0x3FFF)
+        row->flags |= F_FRAGMENT;
+    row->ip_id = (u16)(h->ip->step == IPV4 ? big16(p + 4) : 0);
+    row->dscp = (u8)(class >> 2);
+    row->ecn = class & 3;
+    row->ttl = p[h->ip->step == IPV4 ? 8 : 7];
+    row->protocol = (u8)h->protocol;
+}
+
+/* Whether the ICRC can be computed: the packet is known to be whole and in one piece. */
+static int is_protected(const u8 *d, u64 size, const struct headers *h)
+{
+    const u8 *p = d + h->ip->at;
+    u64 bth = h->bth->at;
+
+    if (h->ip_own_end > size || h->ip_own_end != h->end || h->end < bth + 16 || h->pieces)
+        return 0;
+    if (h->ip->step == GRH)
+        return p[0] >> 4 == 6 && bth == h->ip->at + 40;
+    if (h->ip->step == IPV4)
+        return big16(p + 2) && !(big16(p + 6) & 0x3FFF) && bth == h->ip->at + (p[0] & 15u) * 4 + 8;
+    return big16(p + 4) && p[6] == 17 && bth == h->ip->at + 48;
+}
+
+static int icrc_holds(const struct index_request *r, const u8 *d, const struct headers *h)
+{
+    u8 masked[8 + 60 + 8 + 12], *p = masked + 8;
+    u64 at = h->ip->at, head = h->bth->at + 12 - at;
+    u32 value;
+
+    memset(masked, 0xFF, 8);
+    memcpy(p, d + at, head);
+    if (h->ip->step == IPV4) {
+        p[1] = p[8] = p[10] = p[11] = 0xFF;
+    } else {
+        p[0] |= 15;
+        p[1] = p[2] = p[3] = p[7] = 0xFF;
+    }
+    if (h->ip->step != GRH)
+        p[head - 14] = p[head - 13] = 0xFF;
+    p[head - 8] = 0xFF;
+    value = crc(r->tables, 0xFFFFFFFFu, masked, 8 + head);
+    value = ~crc(r->tables, value, d + at + head, h->end - 4 - at - head);
+    return value == little32(d + h->end - 4);
+}
+
+/* Fill in what BTH and the headers behind it say; return how many bytes the latter have. */
+static u64 put_rdma(const struct index_request *r, struct row *row, const u8 *d, u64 size, const struct headers *h)
+{
+    const u8 *p = d + h->bth->at, *extension = r->extensions + p[0] * 4u;
+    u32 qp = big32(p + 4), psn = big32(p + 8);
+
+    row->opcode = p[0];
+    row->dest_qp = qp & 0xFFFFFF;
+    row->psn = psn & 0xFFFFFF;
+    row->flags |= (h->transport ? F_ROCE2 : F_ROCE1) | (qp >> 31 ? F_FECN : 0) | (qp >> 30 & 1 ? F_BECN : 0) | (psn >> 31 ? F_ACK_REQUEST : 0);
+    if (h->bth->at + 12 + extension[0] > least(size, h->end)) {
+        row->flags |= F_SHORT;
+    } else if (extension[0]) {
+        if (extension[1] != NO_EXTENSION) {
+            row->flags |= F_AETH;
+            row->syndrome = p[12 + extension[1]];
+            row->msn = big32(p + 12 + extension[1]) & 0xFFFFFF;
+        }
+        if (extension[2] != NO_EXTENSION) {
+            row->flags |= F_RETH;
+            row->dma_length = big32(p + 12 + extension[2] + 12);
+        }
+        if (extension[3] != NO_EXTENSION) {
+            row->flags |= F_DETH;
+            row->src_qp = big32(p + 12 + extension[3] + 4) & 0xFFFFFF;
+        }
+    }
+    if (is_protected(d, size, h))
+        row->flags |= F_ICRC | (icrc_holds(r, d, h) ? F_ICRC_VALID : 0);
+    return extension[0];
+}
+
+static u64 mirrored(u64 v)
+{
+    v = (v >> 1 & 0x5555555555555555u) | (v & 0x5555555555555555u) << 1;
+    v = (v >> 2 & 0x3333333333333333u) | (v & 0x3333333333333333u) << 2;
+    v = (v >> 4 & 0x0F0F0F0F0F0F0F0Fu) | (v & 0x0F0F0F0F0F0F0F0Fu) << 4;
+    v = (v >> 8 & 0x00FF00FF00FF00FFu) | (v & 0x00FF00FF00FF00FFu) << 8;
+    v = (v >> 16 & 0x0000FFFF0000FFFFu) | (v & 0x0000FFFF0000FFFFu) << 16;
+    return v >> 32 | v << 32;
+}
+
+/* `size` is a multiple of 4, at most 80. */
+static u64 checksum(const u32 *tables, const u8 *covered, u64 size)
+{
+    u8 turned[80];
+    u64 at, word;
+
+    for (at = 0; at + 8 <= size; at += 8) {
+        memcpy(&word, covered + at, 8);
+        word = mirrored(word);
+        memcpy(turned + size - 8 - at, &word, 8);
+    }
+    if (at < size) {
+        word = 0;
+        memcpy(&word, covered + at, 4);
+        word = mirrored(word) >> 32;
+        memcpy(turned, &word, 4);
+    }
+    return (u64)crc32(tables, covered, size) << 32 | crc32(tables, turned, size);
+}
+
+static int is_distinct(const u8 *d, const struct headers *h, const struct row *row, u64 payload, u64 covered)
+{
+    if (row->ip_id || h->pieces)
+        return 1;
+    if (h->bth)
+        return row->opcode != 0x81;
+    if (row->flags & F_TCP)
+        return payload || row->tcp_flags & 7 || d[h->transport->at + 12] >> 4 >= 8;
+    return covered >= 16;
+}
+
+static void put_fingerprint(const struct index_request *r, struct row *row, const u8 *d, u64 size, const struct headers *h, u64 payload)
+{
+    u8 stays[80], *behind;
+    u64 head, wanted, have;
+
+    memset(stays, 0, sizeof stays);
+    if (!h->ip) {
+        wanted = least(size, least(h->inside + COVERED, h->end));
+        if (wanted > h->inside)
+            memcpy(stays, d + h->inside, wanted - h->inside);
+        row->fingerprint = checksum(r->tables, stays, COVERED);
+        return;
+    }
+    head = h->ip->step == IPV4 ? 20 : 40;
+    memcpy(stays, d + h->ip->at, head);
+    if (h->ip->step == IPV4) {
+        stays[1] = stays[8] = stays[10] = stays[11] = 0;
+        stays[6] &= 0x3F;
+    } else {
+        stays[0] &= 0xF0;
+        stays[1] = stays[2] = stays[3] = stays[7] = 0;
+    }
+    behind = stays + head;
+    wanted = least(COVERED, h->ip_own_end - h->behind);
+    have = least(size, h->end);
+    have = have > h->behind ? least(wanted, have - h->behind) : 0;
+    memcpy(behind, d + h->behind, have);
+    if (row->flags & F_TCP)
+        behind[16] = behind[17] = 0;
+    else if (h->transport)
+        behind[6] = behind[7] = 0;
+    if (h->bth)
+        behind[h->transport ? 12 : 4] = 0;
+    head += COVERED;
+    if (h->pieces) {
+        memcpy(stays + head, d + h->pieces->at, 8);
+        head += 8;
+    }
+    row->fingerprint = checksum(r->tables, stays, head);
+    if (have == wanted && (!(row->flags & F_SHORT) || h->transport || h->bth) && is_distinct(d, h, row, payload, wanted))
+        row->flags |= F_IDENTIFIED;
+}
+
+static void put_note(struct index_request *r, u32 kind, u64 at, u64 end)
+{
+    struct note *note = &r->notes[r->note_count++];
+
+    note->at = at;
+    note->size = (u32)(end > at ? end - at : 0);
+    note->row = (u32)r->rows;
+    note->kind = kind;
+}
+
+static void take_notes(struct index_request *r, const u8 *d, u64 size, const struct headers *h, const struct row *row)
+{
+    u64 base = (u64)(d - r->in), end = least(size, h->end), at;
+
+    if (h->bth) {
+        at = h->bth->at + 20;
+        if (row->dest_qp == 1 && row->opcode == 0x64)
+            put_note(r, MANAGEMENT, base + at, base + least(at + MAD, end));
+        return;
+    }
+    if (row->flags & F_TCP) {
+        at = h->transport->at + 20;
+        end = least(h->inside, end);
+        if (end > at && memchr(d + at, 254, end - at)) {
+            put_note(r, TCP_ADDRESS, base + at, base + end);
+            return;
+        }
+    }
+    if (h->hidden)
+        put_note(r, IP_ADDRESS, base + h->hidden, base + h->hidden_end);
+}
+
+static u8 direction_of(const u8 *d, u64 size, u8 link)
+{
+    if (link == COOKED && size >= 16)
+        return !d[0] && d[1] == 4 ? 2 : 1;
+    if (link == COOKED2 && size >= 20)
+        return d[10] == 4 ? 2 : 1;
+    return 0;
+}
+
+static void fill_row(struct index_request *r, struct row *row, const u8 *d, u64 size, u64 wire, u8 link)
+{
+    struct decoded found;
+    struct headers h;
+    u64 payload = 0, start, stop;
+
+    row->flags = find_headers(d, size, wire, link, &found, &h);
+    stop = least(size, h.frame_end);
+    row->captured = (u32)(stop > h.base ? stop - h.base : 0);
+    row->wire = (u32)(h.frame_end > h.base ? h.frame_end - h.base : 0);
+    row->vlan = (u16)(h.has_vlan ? h.vlan : 0);
+    row->mirror = (u16)(h.has_session ? h.session : 0);
+    row->flags |= (h.outer ? F_OUTER : 0) | (h.has_vlan ? F_VLAN : 0) | (h.has_session ? F_MIRROR : 0);
+    if (h.outer)
+        put_addresses(row->outer_src, row->outer_dst, d, h.outer);
+    if (h.ip)
+        put_ip(row, d, &h);
+    if (h.transport) {
+        row->flags |= F_PORTS;
+        row->sport = (u16)big16(d + h.transport->at);
+        row->dport = (u16)big16(d + h.transport->at + 2);
+        if (h.transport->step == TCP) {
+            row->flags |= F_TCP;
+            row->seq = big32(d + h.transport->at + 4);
+            row->ack = big32(d + h.transport->at + 8);
+            row->tcp_flags = d[h.transport->at + 13];
+        }
+    }
+    start = h.inside;
+    if (h.bth) {
+        start = h.bth->at + 12 + put_rdma(r, row, d, size, &h);
+        start += 4 + (d[h.bth->at + 1] >> 4 & 3);
+    }
+    if (h.ip && h.own_end > start)
+        payload = h.own_end - start;
+    if (h.bth)
+        start -= 4 + (d[h.bth->at + 1] >> 4 & 3);
+    row->payload = (u16)least(payload, 0xFFFF);
+    if (payload && start + least(payload, CONTENT) <= least(size, h.end)) {
+        row->content = crc32(r->tables, d + start, least(payload, CONTENT));
+        row->flags |= F_CONTENT;
+    }
+    put_fingerprint(r, row, d, size, &h, payload);
+    take_notes(r, d, size, &h, row);
+    if (!row->direction)
+        row->direction = direction_of(d, size, link);
+}
+
+static void add_row(struct index_request *r, const u8 *d, u64 size, u64 wire, u8 link, u64 t_ns, u8 direction, int timed)
+{
+    struct row row;
+    u32 bit;
+
+    memset(&row, 0, sizeof row);
+    row.t_ns = t_ns;
+    row.direction = direction;
+    fill_row(r, &row, d, size, wire, link);
+    memcpy(r->out + r->rows * sizeof row, &row, sizeof row);
+    r->rows++;
+    r->packets++;
+    r->foreign += !link;
+    r->captured += size;
+    r->wire += wire;
+    for (bit = 0; bit < FLAG_COUNT; bit++)
+        r->counts[bit] += row.flags >> bit & 1;
+    if (!timed)
+        return;
+    r->disorder += (int64_t)t_ns < r->previous;
+    r->previous = (int64_t)t_ns;
+    r->first = (int64_t)t_ns < r->first ? (int64_t)t_ns : r->first;
+    r->last = (int64_t)t_ns > r->last ? (int64_t)t_ns : r->last;
+}
+
+/* Nanoseconds modulo 2^64; the divisor is at most 2^60. */
+static u64 nanoseconds(const struct clock *clock, u64 ticks)
+{
+    u64 whole = ticks / clock->divisor, rest = ticks % clock->divisor, part = 0, left = 0;
+    int bit;
+
+    if (clock->divisor == 1000000)
+        return whole * 1000000000 + rest * 1000 + clock->offset;
+    for (bit = 29; bit >= 0; bit--) {
+        left = left * 2 + (1000000000u >> bit & 1 ? rest : 0);
+        part = part * 2 + left / clock->divisor;
+        left %= clock->divisor;
+    }
+    return whole * 1000000000 + part + clock->offset;
+}
+
+static u32 index_record(struct index_request *r, const u8 *p, u64 left, u64 *used)
+{
+    u64 size;
+
+    if (left < 16)
+        return MORE;
+    size = get32(p + 8, r->big);
+    if (size > MAX_RECORD)
+        return BAD_RECORD;
+    if (left < 16 + size)
+        return MORE;
+    *used = 16 + size;
+    add_row(r, p + 16, size, get32(p + 12, r->big), r->links[0],
+            (u64)get32(p, r->big) * 1000000000 + (u64)get32(p + 4, r->big) * r->clocks[0].divisor, 0, 1);
+    return FLUSH;
+}
+
+/* Which way a packet went, as an option of its block says. */
+static u8 way(const u8 *from, u64 size, u32 big)
+{
+    u64 at = 0;
+
+    while (at + 4 <= size) {
+        u32 code = get16(from + at, big), length = get16(from + at + 2, big);
+
+        if (!code || at + 4 + length > size)
+            return 0;
+        if (code == 2 && length == 4)
+            return get32(from + at + 4, big) & 3;
+        at += 4 + ((length + 3u) & ~3u);
+    }
+    return 0;
+}
+
+static u32 index_simple(struct index_request *r, const u8 *p, u64 total)
+{
+    u64 wire, size;
+
+    if (total < 16)
+        return BAD_PACKET;
+    if (!r->link_count)
+        return NO_INTERFACE;
+    wire = get32(p + 8, r->big);
+    size = least(wire, total - 16);
+    if (r->snaplens[0])
+        size = least(size, r->snaplens[0]);
+    add_row(r, p + 12, size, wire, r->links[0], 0, 0, 0);
+    return FLUSH;
+}
+
+static u32 index_block(struct index_request *r, const u8 *p, u64 left, u64 *used)
+{
+    u64 total, size, padded;
+    u32 kind, interface;
+    u8 direction;
+
+    if (left < 12)
+        return MORE;
+    kind = get32(p, r->big);
+    if (kind != 2 && kind != 3 && kind != 6)
+        return BLOCK;
+    total = get32(p + 4, r->big);
+    if (total < 12 || total % 4 || total > MAX_RECORD)
+        return BAD_BLOCK;
+    if (left < total)
+        return MORE;
+    if (get32(p + total - 4, r->big) != total)
+        return BAD_LENGTHS;
+    *used = total;
+    if (kind == 3)
+        return index_simple(r, p, total);
+    if (total < 32)
+        return BAD_PACKET;
+    interface = kind == 6 ? get32(p + 8, r->big) : get16(p + 8, r->big);
+    if (interface >= r->link_count)
+        return NO_INTERFACE;
+    size = get32(p + 20, r->big);
+    if (size > total - 32)
+        return BAD_PACKET;
+    padded = (size + 3) & ~(u64)3;
+    direction = way(p + 28 + padded, total - 32 - padded, r->big);
+    add_row(r, p + 28, size, get32(p + 24, r->big), r->links[interface],
+            nanoseconds(&r->clocks[interface], (u64)get32(p + 12, r->big) << 32 | get32(p + 16, r->big)),
+            direction == 3 ? 0 : direction, 1);
+    return FLUSH;
+}
+
+/* Go through packets until one is not all there, rows or notes are full, or something else comes: r->why says which. */
+void wf_index(struct index_request *r)
+{
+    r->in_used = r->rows = r->note_count = 0;
+    for (;;) {
+        u64 used = 0;
+        const u8 *p = r->in + r->in_used;
+
+        r->why = FLUSH;
+        if (r->rows == r->out_size || r->note_count == r->note_size)
+            return;
+        r->why = r->format == PCAP ? index_record(r, p, r->in_size - r->in_used, &used)
+                                   : index_block(r, p, r->in_size - r->in_used, &used);
+        if (r->why != FLUSH)
+            return;
+        r->in_used += used;
+    }
+}
+
+/* ---- keyfile.py: the first byte of every row, then the second, and so on ---------------------------------------------------- */
+
+void wf_planes(const u8 *in, u64 rows, u64 width, u8 *out)
+{
+    u64 from, row, place, stop;
+
+    for (from = 0; from < rows; from = stop) {
+        stop = least(rows, from + 64);
+        for (place = 0; place < width; place++)
+            for (row = from; row < stop; row++)
+                out[place * rows + row] = in[row * width + place];
     }
 }
 

@@ -21,7 +21,7 @@ FLAGS: t.Mapping[str, int] = {
             "ip",  # it has an IP header, or the GRH of RoCE v1, that could be read
             "ipv6",  # which is IPv6 or a GRH; IPv4 addresses are written as ::ffff:a.b.c.d
             "vlan",  # the frame (of a mirrored packet, the mirrored frame) is tagged
-            "ports",  # UDP or TCP whose ports were captured
+            "ports",  # UDP or TCP whose header was captured, but perhaps for TCP's options
             "tcp",
             "roce1",
             "roce2",
@@ -38,6 +38,7 @@ FLAGS: t.Mapping[str, int] = {
             "outer",  # it came within a tunnel or a mirror: outer addresses are there
             "mirror",  # it came within a mirror that has a session id
             "identified",  # the fingerprint covers what tells this packet from its neighbours; else only its headers' looks
+            "content",  # there is a payload, and its first bytes were captured
         )
     )
 }
@@ -61,7 +62,7 @@ FIELDS = (
     Field("outer_dst", "16s", "outer", "destination address, the outermost"),
     Field("number", "I", None, "place in the vantage's capture, from 1, over all its files"),
     Field("occurrence", "I", None, "how many packets with this fingerprint this vantage had before, from 0"),
-    Field("captured", "I", None, "bytes in the capture"),
+    Field("captured", "I", None, "bytes in the capture; of a mirrored packet, of the mirrored frame"),
     Field("wire", "I", None, "bytes on the wire; of a mirrored packet, of the mirrored frame"),
     Field("flags", "I", None, "the sum of FLAGS"),
     Field("seq", "I", "tcp", "TCP sequence number"),
@@ -71,11 +72,12 @@ FIELDS = (
     Field("psn", "I", "roce", "packet sequence number, 24 bits"),
     Field("msn", "I", "aeth", "message sequence number, 24 bits"),
     Field("dma_length", "I", "reth", "bytes that a WRITE or READ asks for"),
+    Field("content", "I", "content", "CRC-32 of the first 24 bytes of payload, which stays where addresses and ports are translated"),
     Field("sport", "H", "ports", "source port"),
     Field("dport", "H", "ports", "destination port"),
     Field("payload", "H", "ip", "bytes behind the last header that is known, without padding and ICRC, as its headers say"),
     Field("vlan", "H", "vlan", "VLAN id of the outermost tag"),
-    Field("mirror", "H", "mirror", "ERSPAN session id"),
+    Field("mirror", "H", "mirror", "ERSPAN session id, the innermost"),
     Field("ip_id", "H", "ip", "IPv4 identification; 0 for IPv6"),
     Field("dscp", "B", "ip", "differentiated services code point"),
     Field("ecn", "B", "ip", "0 not capable, 1 and 2 capable, 3 congestion experienced"),
@@ -87,7 +89,7 @@ FIELDS = (
     Field("direction", "B", None, "0 unknown, 1 received, 2 sent by the host, as the capture says"),
 )
 
-ROW = struct.Struct("<" + "".join(field.code for field in FIELDS) + "4x")
+ROW = struct.Struct("<" + "".join(field.code for field in FIELDS))
 
 _NUMPY = {"q": "<i8", "Q": "<u8", "I": "<u4", "H": "<u2", "B": "u1", "16s": "V16"}
 
@@ -120,6 +122,7 @@ class Key(t.NamedTuple):
     psn: int
     msn: int
     dma_length: int
+    content: int
     sport: int
     dport: int
     payload: int

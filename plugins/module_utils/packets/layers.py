@@ -8,7 +8,7 @@ protocol is one step and one line in the table of the field that announces it. L
 shrink what is left, and no step reads beyond what was captured.
 
 Sources: IEEE 802.1Q; RFC 791, 2784, 2890, 7348, 7637, 8200; draft-foschiano-erspan-03; Linux include/net/erspan.h;
-InfiniBand Architecture Specification annexes A16 and A17; the LINKTYPE registry of tcpdump.org.
+InfiniBand Architecture Specification annexes A16 and A17; the LINKTYPE registry of tcpdump.org; DPVS kmod/uoa/uoa.h.
 """
 
 from __future__ import annotations
@@ -131,6 +131,14 @@ def _fragment(data: Buffer, at: int, end: int) -> tuple[int, Step | None, int]:
     return 8, _whole(IP_PROTOCOLS.get(data[at]), place & 0xFFF8, place & 1), end
 
 
+def _option_protocol(data: Buffer, at: int, end: int) -> tuple[int, Step | None, int]:
+    """What DPVS puts between IP and UDP where the client's address does not fit among the IP options."""
+    size = _HALF(data, at + 2)[0]
+    if size < 4:
+        raise Stop(UNKNOWN)
+    return size, IP_PROTOCOLS.get(data[at + 1]), end
+
+
 def _whole(follows: Step | None, offset: int, more: int) -> Step | None:
     """Return what to read next: the first fragment still has the header of a transport, but no whole tunnelled packet."""
     if not offset and (not more or (follows is not None and follows.transport)):
@@ -217,6 +225,7 @@ ETHERNET, VLAN = Step("ethernet", _ethernet), Step("vlan", _vlan)
 COOKED, COOKED2, RAW = Step("cooked", _cooked), Step("cooked2", _cooked2), Step("raw", _raw)
 IPV4, IPV6 = Step("ipv4", _ipv4), Step("ipv6", _ipv6)
 EXTENSION, AUTHENTICATION = Step("extension", _extension), Step("authentication", _authentication)
+OPTION_PROTOCOL = Step("option_protocol", _option_protocol)
 FRAGMENT_HEADER, GRE_FRAGMENT, OTHER_FRAGMENT = Step("fragment", _fragment), Step("gre", _piece), Step("piece", _piece)
 GRE = Step("gre", _gre)
 ERSPAN1, ERSPAN2, ERSPAN3 = (
@@ -234,6 +243,7 @@ ETHERTYPES: Mapping[int, Step] = {
 }  # fmt: skip
 IP_PROTOCOLS: Mapping[int, Step] = {
     0: EXTENSION, 4: IPV4, 6: TCP, 17: UDP, 41: IPV6, 43: EXTENSION, 44: FRAGMENT_HEADER, 47: GRE, 51: AUTHENTICATION, 60: EXTENSION,
+    248: OPTION_PROTOCOL,
 }  # fmt: skip
 GRE_PROTOCOLS: Mapping[int, Step] = {
     0x0800: IPV4, 0x86DD: IPV6, 0x88BE: ERSPAN2, 0x22EB: ERSPAN3, 0x6558: BRIDGED, 0x8949: MELLANOX,

@@ -53,6 +53,41 @@ _NAK_CODES: t.Mapping[int, str] = {
 }  # fmt: skip
 
 
+class Extension(t.NamedTuple):
+    """The extended headers of an opcode: their bytes together, and where in them AETH, RETH and DETH begin; None without."""
+
+    size: int = 0
+    aeth: int | None = None
+    reth: int | None = None
+    deth: int | None = None
+
+
+def _extension(opcode: int) -> Extension:
+    transport, operation = opcode & 0xE0, opcode & 0x1F
+    if operation not in _DEFINED.get(transport, ()):
+        return Extension()
+    answers = 0x0D <= operation <= 0x12
+    before = _BEFORE.get((transport, answers), ())
+    sizes = [*before, *_BEHIND.get(operation, ())]
+    at = {name: sum(size for _name, size in sizes[:place]) for place, (name, _size) in enumerate(sizes)}
+    return Extension(sum(size for _name, size in sizes), at.get("aeth"), at.get("reth"), at.get("deth"))
+
+
+_AETH, _RETH, _DETH = ("aeth", 4), ("reth", 16), ("deth", 8)
+#: What a transport puts right behind the BTH: (transport, whether it is an answer). RDETH and XRCETH have 4 bytes.
+_BEFORE: t.Mapping[tuple[int, bool], tuple[tuple[str, int], ...]] = {
+    (0x40, False): (("rdeth", 4), _DETH), (0x40, True): (("rdeth", 4),), (0x60, False): (_DETH,), (0xA0, False): (("xrceth", 4),),
+}  # fmt: skip
+#: What an operation adds: immediate data, AtomicETH, AtomicAckETH, IETH and FETH beside those.
+_BEHIND: t.Mapping[int, tuple[tuple[str, int], ...]] = {
+    0x03: (("immediate", 4),), 0x05: (("immediate", 4),), 0x06: (_RETH,), 0x09: (("immediate", 4),), 0x0A: (_RETH,),
+    0x0B: (_RETH, ("immediate", 4)), 0x0C: (_RETH,), 0x0D: (_AETH,), 0x0F: (_AETH,), 0x10: (_AETH,), 0x11: (_AETH,),
+    0x12: (_AETH, ("atomic_ack", 8)), 0x13: (("atomic", 28),), 0x14: (("atomic", 28),), 0x16: (("ieth", 4),), 0x17: (("ieth", 4),),
+    0x1C: (("feth", 4), _RETH), 0x1D: (_RETH,),
+}  # fmt: skip
+EXTENSIONS = tuple(map(_extension, range(256)))
+
+
 class Bth(t.NamedTuple):
     """The base transport header. *psn* and *dest_qp* are 24 bits wide."""
 
@@ -108,26 +143,28 @@ def syndrome_name(syndrome: int) -> str:
     return f"NAK, {_NAK_CODES.get(syndrome, f'reserved code {syndrome & 0x1F}')}" if kind == 0x60 else "reserved"
 
 
+_ONES = zlib.crc32(b"\xff" * 8)
+
+
 def icrc(packet: bytes) -> bytes:
     """Return the 4 bytes of the invariant CRC of a packet from its IP header or GRH to the end of its payload.
 
     Fields that routers may change count as ones: type of service, TTL, IP and UDP checksums, and the congestion byte.
     """
-    masked = bytearray(packet)
-    if masked[0] >> 4 == 4:
-        header = (masked[0] & 0x0F) * 4
-        masked[1] = masked[8] = 0xFF
-        masked[10:12] = b"\xff\xff"
+    is_ipv4 = packet[0] >> 4 == 4
+    is_udp = is_ipv4 or packet[6] == socket.IPPROTO_UDP
+    size = (packet[0] & 0x0F) * 4 if is_ipv4 else 40
+    end = size + (13 if is_udp else 5)
+    masked = bytearray(packet[:end])
+    if is_ipv4:
+        masked[1] = masked[8] = masked[10] = masked[11] = 0xFF
     else:
-        header = 40
         masked[0] |= 0x0F
-        masked[1:4] = b"\xff\xff\xff"
-        masked[7] = 0xFF
-    if masked[0] >> 4 == 4 or masked[6] == socket.IPPROTO_UDP:
-        masked[header + 6 : header + 8] = b"\xff\xff"
-        header += 8
-    masked[header + 4] = 0xFF
-    return struct.pack("<I", zlib.crc32(bytes(masked), zlib.crc32(b"\xff" * 8)))
+        masked[1] = masked[2] = masked[3] = masked[7] = 0xFF
+    if is_udp:
+        masked[size + 6] = masked[size + 7] = 0xFF
+    masked[-1] = 0xFF
+    return zlib.crc32(memoryview(packet)[end:], zlib.crc32(masked, _ONES)).to_bytes(4, "little")
 
 
 def icrc_holds(packet: bytes) -> bool:
