@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
-import multiprocessing
 import os
 import re
 import tempfile
@@ -154,6 +152,9 @@ def _part(path: str, into: str, pure: bool) -> tuple[dict[str, t.Any], int]:
 
 def _apart(wish: Wish, jobs: int, writer: Writer, sided: Sided, folder: str, told: Callable[[str, int], None]) -> list[dict[str, t.Any]]:
     """Index the files at once and put the segments together in the order of the files."""
+    import concurrent.futures  # here, because a single file has no use for what takes a while to load
+    import multiprocessing
+
     files: list[dict[str, t.Any]] = []
     with concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
         parts = [os.path.join(folder, f"{number}.keys") for number in range(len(wish.sources))]
