@@ -12,7 +12,7 @@ import typing as t
 from ..switches.cli import Switch
 from ..switches.platform import change, check_others, plan, removal
 from ..switches.registry import platform_of
-from ..switches.session import Session, Source, as_options, from_options, normal, said
+from ..switches.session import Session, Source, as_options, from_options, said
 from .model import Kind, Reading, Refused, Value, show
 
 if t.TYPE_CHECKING:

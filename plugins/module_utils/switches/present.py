@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from ..settings.journal import State, Store
     from .platform import Platform
 
-Options = t.Dict[str, t.Any]
+Options = dict[str, t.Any]
 
 
 class Asked(t.NamedTuple):
