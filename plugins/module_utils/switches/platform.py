@@ -70,12 +70,21 @@ def _nothing_else(want: Session, text: str) -> None:
     """Stand for a platform on which nothing outside the session matters."""
 
 
+def _nothing_more(text: str) -> tuple[str, ...]:
+    """Stand for a platform that is read at once."""
+    return ()
+
+
 class Platform(t.NamedTuple):
     """One platform. *parse* takes what *reads* print, one after the other; *render* takes a wish that is checked and complete.
 
     render(None, have) removes the session, render(want, None) makes it, render(want, have) changes it in place.
-    *refuse* raises Refused for what the rest of the configuration forbids. *host* platforms run *reads* and commands as
-    programs on the switch itself, the others type them on its command line, the commands in configuration mode.
+    *refuse* raises Refused for what the rest of the configuration forbids.
+
+    *host* platforms run *reads* and commands as programs on the switch itself, the others type them on its command line, the
+    commands in configuration mode. A program is written as a line of shlex.join() and run as shlex.split() of it, never by a
+    shell: see onbox.py. *parse* and *refuse* of a host platform take the transcript of what ran (transcript.py), and *more*
+    returns what else has to be read, given the transcript of *reads*.
     """
 
     name: str
@@ -88,6 +97,7 @@ class Platform(t.NamedTuple):
     refuse: Callable[[Session, str], None] = _nothing_else
     save: str | None = None
     host: bool = False
+    more: Callable[[str], tuple[str, ...]] = _nothing_more
 
 
 class Plan(t.NamedTuple):
