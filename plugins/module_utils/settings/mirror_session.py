@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import typing as t
 
+from ..switches import onbox
 from ..switches.cli import Switch
 from ..switches.platform import change, check_others, plan, removal
 from ..switches.registry import platform_of
-from ..switches.session import Session, Source, as_options, from_options, said
+from ..switches.session import OWNER, Session, Source, as_options, from_options, said
 from .model import Kind, Reading, Refused, Value, show
 
 if t.TYPE_CHECKING:
@@ -24,8 +24,6 @@ if t.TYPE_CHECKING:
 #: Marks a value that says only what somebody wants: a switch may have more to say of the session.
 AT_LEAST = "at_least"
 
-#: Begins the description, or the name, of sessions that a campaign made.
-MARK = "wirefleet"
 LONGEST_MARK = 32  # NX-OS takes no longer description
 
 
@@ -79,15 +77,12 @@ class MirrorSession(Kind):
         if isinstance(host, Switch):
             host.configure("configure terminal", commands, ["end"])
             return
-        for command in commands:
-            done = host.run(shlex.split(command))
-            if done.rc or done.err.strip():
-                raise Refused(f"{platform.name} answered {command!r} with {done.message!r}")
+        onbox.apply(host, commands)
 
 
 def wish(want: Mapping[str, Value] | None, campaign: str, ours: Collection[str], replace_foreign: bool, recreate: bool) -> Value:
     """Return what to ask for: *want* are the options of a session, None for none; *ours* are sessions that our journals hold."""
-    mark = f"{MARK}-{campaign}"[:LONGEST_MARK]
+    mark = f"{OWNER}-{campaign}"[:LONGEST_MARK]
     return {"session": want, "mark": mark, "ours": list(ours), "replace_foreign": replace_foreign, "recreate": recreate}
 
 
@@ -101,13 +96,7 @@ def read_text(host: Host, platform: Platform) -> str:
     """Return what the platform's reading commands print."""
     if isinstance(host, Switch):
         return "\n".join(host.send(command) for command in platform.reads)
-    texts = []
-    for command in platform.reads:
-        done = host.run(shlex.split(command))
-        if done.rc:
-            raise Refused(f"{done.command}: {done.message}")
-        texts.append(done.out)
-    return "\n".join(texts)
+    return onbox.read(platform, host)
 
 
 def save(host: Host, platform: Platform) -> None:
@@ -116,10 +105,8 @@ def save(host: Host, platform: Platform) -> None:
         return
     if isinstance(host, Switch):
         host.send(platform.save)
-        return
-    done = host.run(shlex.split(platform.save))
-    if done.rc:
-        raise Refused(f"{done.command}: {done.message}")
+    else:
+        onbox.run(host, platform.save)
 
 
 def _goal(platform: Platform, asked: Mapping[str, Value], name: str, have: Session | None) -> Session | None:
@@ -140,13 +127,13 @@ def _goal(platform: Platform, asked: Mapping[str, Value], name: str, have: Sessi
 
 def _marked(platform: Platform, want: Session, mark: str, have: Session | None) -> Session:
     """Return *want*, with a description that says whose it is where it is new and can have one."""
-    if have or want.description or "description" not in platform.caps.types.get(want.type, ()):
+    if (have and have.type == want.type) or want.description or "description" not in platform.caps.types.get(want.type, ()):
         return want
     return dataclasses.replace(want, description=mark)
 
 
 def _is_ours(have: Session, asked: Mapping[str, Value]) -> bool:
-    return have.name in asked["ours"] or have.name.lower().startswith(MARK) or have.description == asked["mark"]
+    return bool(have.mine) or have.name in asked["ours"] or have.name.lower().startswith(OWNER) or have.description == asked["mark"]
 
 
 def _difference(goal: Session | None, have: Session) -> str:
