@@ -18,7 +18,6 @@ DEFAULT_JOURNAL = "evidence/switches"
 class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
-    _requires_connection = False
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
