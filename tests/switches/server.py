@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import threading
@@ -144,7 +145,8 @@ class FakeSwitch(paramiko.ServerInterface):
                 channel.sendall(said.replace("\n", "\r\n") + terminal.prompt())
         except (EOFError, OSError):
             pass
-        channel.close()
+        with contextlib.suppress(EOFError, OSError):
+            channel.close()
 
 
 def _lines(channel: paramiko.Channel) -> t.Iterator[str]:
@@ -165,7 +167,7 @@ class Server:
         self.port = self._socket.getsockname()[1]
         self._transports: list[paramiko.Transport] = []
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Server:  # noqa: PYI034 - typing.Self is newer than Python 3.9
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 

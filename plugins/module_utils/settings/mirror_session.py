@@ -73,11 +73,11 @@ class MirrorSession(Kind):
         return [command for goal, have in pairs for command in change(platform, goal, session_of(have) if have else None)[1]]
 
     def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
-        platform, commands = platform_of(scope), self.commands(scope, wanted, current)
+        commands = self.commands(scope, wanted, current)
         if isinstance(host, Switch):
-            host.configure("configure terminal", commands, ["end"])
-            return
-        onbox.apply(host, commands)
+            host.configure(platform_of(scope).typing, commands)
+        else:
+            onbox.apply(host, commands)
 
 
 def wish(want: Mapping[str, Value] | None, campaign: str, ours: Collection[str], replace_foreign: bool, recreate: bool) -> Value:

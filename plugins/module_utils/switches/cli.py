@@ -13,6 +13,8 @@ from ..settings.model import Refused
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from .platform import Typing
+
 
 class Switch(Host):
     """*send* types a line and returns what the switch printed; it raises Refused with the reply that it knows as an error."""
@@ -20,23 +22,25 @@ class Switch(Host):
     def __init__(self, send: Callable[[str], str]) -> None:
         self.send = send
 
-    def configure(self, enter: str, commands: Iterable[str], leave: Iterable[str]) -> None:
-        """Type *commands* in configuration mode, up to the first that is refused.
+    def configure(self, typing: Typing, commands: Iterable[str]) -> None:
+        """Type *commands* in configuration mode, up to the first that the connection plugin knows to be refused.
 
-        Raises Refused with every reply: a switch that obeys is silent, and whether it did in the end is for reading back to say.
+        Raises Refused with all that the switch said: one that obeys is silent, and whether it did in the end is for reading
+        back to say.
         """
-        self.send(enter)
-        said: list[str] = []
-        try:
-            for command in commands:
-                said += self._reply(command)
-        except Refused as refusal:
-            said.append(str(refusal))
-        for command in leave:
-            self.send(command)
+        said, refused = self._typed([*typing.enter, *commands])
+        said += self._typed(typing.abandon if refused else typing.leave)[0]
         if said:
             raise Refused("; ".join(said))
 
-    def _reply(self, command: str) -> list[str]:
-        words = " ".join(self.send(command).split())
-        return [f"the switch answered {command!r} with {words!r}"] if words else []
+    def _typed(self, lines: Iterable[str]) -> tuple[list[str], bool]:
+        """Return what the switch said to *lines*, and whether one of them was refused, after which no other was typed."""
+        said = []
+        for line in lines:
+            try:
+                words = " ".join(self.send(line).split())
+            except Refused as refusal:
+                return [*said, str(refusal)], True
+            if words:
+                said.append(f"the switch answered {line!r} with {words!r}")
+        return said, False

@@ -75,6 +75,14 @@ def _nothing_more(text: str) -> tuple[str, ...]:
     return ()
 
 
+class Typing(t.NamedTuple):
+    """What enters configuration mode, what leaves it when all was taken, and what leaves it when a line was refused."""
+
+    enter: tuple[str, ...] = ("configure terminal",)
+    leave: tuple[str, ...] = ("end",)
+    abandon: tuple[str, ...] = ("end",)
+
+
 class Platform(t.NamedTuple):
     """One platform. *parse* takes what *reads* print, one after the other; *render* takes a wish that is checked and complete.
 
@@ -98,6 +106,7 @@ class Platform(t.NamedTuple):
     save: str | None = None
     host: bool = False
     more: Callable[[str], tuple[str, ...]] = _nothing_more
+    typing: Typing = Typing()
 
 
 class Plan(t.NamedTuple):
