@@ -14,7 +14,7 @@ import threading
 import pytest
 import yaml
 
-PASSWORD = "kn0ck-Kn0ck-0pen"  # noqa: S105 - of a user of a test host
+PASSWORD = "kn0ck-Kn0ck-0pen"
 CAREFUL = f"""
 id careful >/dev/null 2>&1 || useradd --create-home --shell /bin/bash careful
 echo careful:{PASSWORD} | chpasswd

@@ -19,14 +19,14 @@ from .inventory import inventory
 from .packages import ensure
 from .problem import Problem
 from .rootfs import rootfs, run
-from .umlkernel import image
+from .umlkernel import image, xstate
 from .user import require
 
 MAKERS = {"namespace": namespace.start, "uml": uml.start, "qemu": qemu.start}
 #: An emulated CPU beside busy neighbours takes its time.
 BOOT_SECONDS = {"namespace": 120, "uml": 120, "qemu": 300}
 #: What takes long and is cached: built before the hub exists.
-PREPARE = {"namespace": rootfs, "uml": image, "qemu": lambda: (qemuroot.image(), qemuroot.kernel())}
+PREPARE = {"namespace": rootfs, "uml": lambda: (image(), xstate()), "qemu": lambda: (qemuroot.image(), qemuroot.kernel())}
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 

@@ -13,7 +13,7 @@ import subprocess
 from .fleet import Host
 from .hub import Hub
 from .network import make_taps
-from .umlkernel import KERNEL, image
+from .umlkernel import KERNEL, image, xstate
 
 INIT = pathlib.Path(__file__).parent / "init" / "uml.sh"
 
@@ -35,5 +35,5 @@ def start(hub: Hub, host: Host, folder: pathlib.Path) -> None:
     with open(folder / "console", "wb") as console:
         subprocess.Popen(
             kernel, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
-            env={**os.environ, "TMPDIR": "/dev/shm"},
+            env={**os.environ, "TMPDIR": "/dev/shm", "LD_PRELOAD": str(xstate())},
         )  # fmt: skip

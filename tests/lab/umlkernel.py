@@ -19,6 +19,7 @@ from .user import as_root
 KERNEL = pathlib.Path("/usr/bin/linux.uml")
 MODULES = pathlib.Path("/usr/lib/uml/modules")
 INIT = pathlib.Path(__file__).parent / "init" / "uml.sh"
+XSTATE = pathlib.Path(__file__).parent / "init" / "uml_xstate.c"
 SOURCE = pathlib.Path(__file__).parent / "labnic" / "labnic.c"
 IMAGE_BYTES = 1 << 30
 
@@ -37,10 +38,19 @@ def labnic() -> pathlib.Path:
     return cached("labnic.ko", recipe, _build_module)
 
 
+def xstate() -> pathlib.Path:
+    """Return the library without which linux.uml does not start on CPUs with more registers than it knows."""
+    return cached("uml-xstate.so", XSTATE.read_text(), _build_xstate)
+
+
 def image() -> pathlib.Path:
     """Return an ext4 image of the shared root with the kernel's modules and labnic.ko; hosts write to copies of it."""
     root, module = rootfs(), labnic()
     return cached("uml-root.img", f"{root.name} {module.name} {release()} {INIT.read_text()}", _build_image)
+
+
+def _build_xstate(path: pathlib.Path) -> None:
+    run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(path), str(XSTATE)])
 
 
 def _build_image(path: pathlib.Path) -> None:

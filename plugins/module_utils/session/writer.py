@@ -118,7 +118,7 @@ def write(path: str, memory: int, source: int = 0) -> int:
     pump(source, writer)
     writer.close()
     if writer.error:
-        print(f"writer: {os.path.basename(path)} could not be written: {writer.error.strerror}", file=sys.stderr)
+        sys.stderr.write(f"writer: {os.path.basename(path)} could not be written: {writer.error.strerror}\n")
     return int(writer.error is not None)
 
 

@@ -75,7 +75,7 @@ def numbers(text: str, dash: str = "-") -> list[int]:
     """Return the numbers of a list such as `20 , 30 - 31`. Raises ValueError for what is no such list."""
     found: list[int] = []
     for part in re.split(r"\s*,\s*", text.strip()):
-        first, _, last = (word.strip() for word in part.partition(dash))
+        first, _dash, last = (word.strip() for word in part.partition(dash))
         low, high = int(first), int(last or first)
         if not 0 <= high - low < MOST:
             raise ValueError(f"{part!r} is no range")

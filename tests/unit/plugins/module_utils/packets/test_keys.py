@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import keys
 
 
