@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import eos
+from . import eos, nvue, ovs, sonic, tc
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,5 +18,9 @@ PLATFORMS: Mapping[str, Platform] = {
     platform.name: platform
     for platform in (
         eos.PLATFORM,
+        nvue.PLATFORM,
+        ovs.PLATFORM,
+        sonic.PLATFORM,
+        tc.PLATFORM,
     )
 }  # fmt: skip
