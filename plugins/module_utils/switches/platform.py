@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a platform is: two pure functions and a table of what it can do; and how a wish becomes its commands. Pure."""
+"""What a platform is: pure functions and a table of what it can do; and how a wish becomes its commands. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..settings.model import Refused
 from .session import DIRECTIONS, OPTIONS, TYPES, Session, Source, complete, differing, normal, said
 
 if t.TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable, Collection, Mapping
 
 #: Text that may stand in a command line: nothing that ends a line, a word, a quotation, or asks for help.
@@ -48,7 +49,9 @@ class Capabilities(t.NamedTuple):
     """What a platform can do. What it cannot and somebody asks for is refused with *reasons*, never dropped.
 
     *types* has for each type of session the options that it takes besides sources and enabled; *required* those it cannot
-    do without. *immutable* are the options that only deleting and making the session anew can change.
+    do without. *immutable* are the options that only deleting and making the session anew can change. *always_on* are types
+    that run as long as they exist. Of two options that are *exclusive* the one that is asked for displaces the other;
+    "vlan sources" and "interface sources" count as options there.
     """
 
     types: Mapping[str, frozenset[str]]
@@ -60,6 +63,8 @@ class Capabilities(t.NamedTuple):
     reasons: Mapping[str, str] = {}
     immutable: frozenset[str] = frozenset()
     can_disable: bool = True
+    always_on: frozenset[str] = frozenset()
+    exclusive: tuple[tuple[str, str], ...] = ()
     mixed_sources: bool = False
     destinations: int = 1
     shared_sources: bool = False
@@ -83,16 +88,34 @@ class Typing(t.NamedTuple):
     abandon: tuple[str, ...] = ("end",)
 
 
+class Timer(t.NamedTuple):
+    """The dead-man timer: a job on the switch that removes one session, and nothing else, should nobody come back.
+
+    *start*(session, minutes, now) and *stop*(session) return commands as render() does. *parse* takes what *reads* print, one
+    after the other, and returns {session: when, in the switch's words} for the timers that are ours. Where a job starts at a
+    time of day, *clock* is the command that prints the switch's own and *read_clock* makes it the *now* of *start*.
+    """
+
+    reads: tuple[str, ...]
+    parse: Callable[[str], dict[str, str]]
+    start: Callable[[str, int, datetime.datetime | None], list[str]]
+    stop: Callable[[str], list[str]]
+    minutes: tuple[int, int] = (1, 43200)
+    clock: str | None = None
+    read_clock: Callable[[str], datetime.datetime] | None = None
+
+
 class Platform(t.NamedTuple):
     """One platform. *parse* takes what *reads* print, one after the other; *render* takes a wish that is checked and complete.
 
     render(None, have) removes the session, render(want, None) makes it, render(want, have) changes it in place.
-    *refuse* raises Refused for what the rest of the configuration forbids.
+    *refuse* raises Refused for what the rest of the configuration forbids. A platform without *timer* says why in
+    caps.reasons["timer"].
 
     *host* platforms run *reads* and commands as programs on the switch itself, the others type them on its command line, the
-    commands in configuration mode. A program is written as a line of shlex.join() and run as shlex.split() of it, never by a
-    shell: see onbox.py. *parse* and *refuse* of a host platform take the transcript of what ran (transcript.py), and *more*
-    returns what else has to be read, given the transcript of *reads*.
+    commands in configuration mode, followed by *commit* where the platform has one. A program is written as a line of
+    shlex.join() and run as shlex.split() of it, never by a shell: see onbox.py. *parse* and *refuse* of a host platform take the
+    transcript of what ran (transcript.py), and *more* returns what else has to be read, given the transcript of *reads*.
     """
 
     name: str
@@ -107,6 +130,8 @@ class Platform(t.NamedTuple):
     host: bool = False
     more: Callable[[str], tuple[str, ...]] = _nothing_more
     typing: Typing = Typing()
+    commit: str | None = None
+    timer: Timer | None = None
 
 
 class Plan(t.NamedTuple):
@@ -134,13 +159,30 @@ def check(platform: Platform, want: Session) -> None:
         if option not in caps.types[want.type] and option not in ("sources", "enabled"):
             raise _cannot(platform, option, f"a session of type {want.type} has no such option there")
         _check_value(platform, option, value)
-    if want.enabled is False and not caps.can_disable:
+    if want.enabled is False and (not caps.can_disable or want.type in caps.always_on):
         raise _cannot(platform, "enabled", "a session runs as long as it exists there")
     _check_sources(platform, want)
+    for one, other in caps.exclusive:
+        if _says(want, one) and _says(want, other):
+            raise _cannot(platform, f"{one} and {other} in one session", "make two sessions")
 
 
 def _cannot(platform: Platform, what: str, otherwise: str) -> Refused:
     return Refused(f"{platform.name} cannot do {what}: {platform.caps.reasons.get(what, otherwise)}")
+
+
+def _says(session: Session, what: str) -> bool:
+    kind, _, sources = what.partition(" ")
+    return any(source.kind == kind for source in session.sources) if sources else what in said(session)
+
+
+def _displaced(platform: Platform, want: Session, goal: Session) -> Session:
+    """Return *goal* without the options that cannot stand beside those of *want*."""
+    for pair in platform.caps.exclusive:
+        for asked, other in (pair, pair[::-1]):
+            if _says(want, asked) and _says(goal, other):
+                goal = dataclasses.replace(goal, **({"sources": ()} if " " in other else {other: () if other == "vlans" else None}))
+    return goal
 
 
 def _check_name(platform: Platform, name: str) -> None:
@@ -177,7 +219,7 @@ def _check_sources(platform: Platform, want: Session) -> None:
             raise _cannot(platform, f"{kind} sources", "it has none")
         if direction not in caps.directions[kind]:
             raise _cannot(platform, f"direction {direction} of {kind} sources", f"it mirrors {', '.join(caps.directions[kind])}")
-        if kind == "vlan" and not (name.isdigit() and 1 <= int(name) <= 4094):
+        if kind == "vlan" and not (re.fullmatch("[1-9][0-9]{0,3}", name) and int(name) <= 4094):
             raise Refused(f"{name!r} is not a VLAN: it is a number from 1 to 4094")
         if kind == "interface" and not WORD.fullmatch(name):
             raise Refused(f"interface {name!r} is not a name that a switch has")
@@ -192,6 +234,7 @@ def check_complete(platform: Platform, goal: Session) -> None:
     needed = [_DESTINATION[goal.type], *platform.caps.required.get(goal.type, ())]
     needed += ["remote_vlan"] if goal.type == "rspan_destination" else []
     needed += ["sources"] if not goal.type.endswith("destination") else []
+    needed += ["acl"] if goal.acl_type else []
     missing = [option for option in dict.fromkeys(needed) if option not in said(goal)]
     if missing:
         raise Refused(f"session {goal.name} of type {goal.type} on {platform.name} needs {', '.join(missing)}")
@@ -214,7 +257,7 @@ def plan(platform: Platform, want: Session, have: Session | None) -> Plan:
     """Return how *have* becomes *want*. Raises Refused for what the platform cannot do."""
     want = canonical(platform, want)
     check(platform, want)
-    goal = complete(want, have)
+    goal = _displaced(platform, want, complete(want, have))
     check_complete(platform, goal)
     _check_sources(platform, goal)
     goal = have if have and not differing(want, have) else goal
@@ -251,6 +294,34 @@ def removal(platform: Platform, name: str, have: Session | None) -> Plan:
 def render_many(platform: Platform, wants: Collection[Session]) -> list[str]:
     """Return the commands that make *wants* on an empty switch."""
     return [command for want in wants for command in plan(platform, want, None).commands]
+
+
+def timers(platform: Platform, text: str) -> dict[str, str]:
+    """Return {session: when} of the dead-man timers in what platform.timer.reads print."""
+    return platform.timer.parse(text) if platform.timer else {}
+
+
+def arm(platform: Platform, name: str, minutes: int, text: str, clock: str = "") -> list[str]:
+    """Return the commands after which the switch removes session *name* in *minutes*, whoever is there or not.
+
+    To be typed before the session is made. *text* is what platform.timer.reads print: an older timer of the session is
+    replaced. *clock* is what platform.timer.clock prints, where there is such a command.
+    """
+    _check_name(platform, name)
+    timer = platform.timer
+    if timer is None:
+        raise _cannot(platform, "timer", "nothing on the switch can remove a session later")
+    low, high = timer.minutes
+    if not low <= minutes <= high:
+        raise Refused(f"{platform.name} takes a timer of {low} to {high} minutes, not {minutes}")
+    now = timer.read_clock(clock) if timer.read_clock else None
+    return disarm(platform, name, text) + timer.start(name, minutes, now)
+
+
+def disarm(platform: Platform, name: str, text: str) -> list[str]:
+    """Return the commands that take the timer of session *name* away; none where *text* has no such timer."""
+    _check_name(platform, name)
+    return platform.timer.stop(name) if platform.timer and name in platform.timer.parse(text) else []
 
 
 #: Everything but sources and enabled; a helper for capability tables.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..settings.model import Refused
-from . import eos
+from . import eos, nvue, ovs, sonic, tc
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,10 @@ PLATFORMS: Mapping[str, Platform] = {
     platform.name: platform
     for platform in (
         eos.PLATFORM,
+        nvue.PLATFORM,
+        ovs.PLATFORM,
+        sonic.PLATFORM,
+        tc.PLATFORM,
     )
 }  # fmt: skip
 
