@@ -89,10 +89,13 @@ def _sender(socket_path: str) -> Callable[[str], str]:
 
     def send(line: str) -> str:
         try:
-            return str(connection.get(command=line))
+            reply = connection.get(command=line)
         except SwitchError as error:
             words = " ".join(str(error).split())
             raise Refused(f"the switch answered {line!r} with {words!r}") from error
+        if reply in (None, "None"):  # which is what network_cli makes of everything once the channel is closed
+            raise Refused(f"the connection to the switch broke at {line!r}")
+        return str(reply)
 
     return send
 
