@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import eos
+from . import comware, eos, ios, junos, nxos, vrp
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,13 @@ if t.TYPE_CHECKING:
 PLATFORMS: Mapping[str, Platform] = {
     platform.name: platform
     for platform in (
+        ios.PLATFORM,
+        ios.XE,
+        nxos.PLATFORM,
         eos.PLATFORM,
+        junos.PLATFORM,
+        comware.PLATFORM,
+        vrp.PLATFORM,
+        vrp.CLOUDENGINE,
     )
 }  # fmt: skip
