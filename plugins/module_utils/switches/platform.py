@@ -91,15 +91,15 @@ class Typing(t.NamedTuple):
 class Timer(t.NamedTuple):
     """The dead-man timer: a job on the switch that removes one session, and nothing else, should nobody come back.
 
-    *start*(session, minutes, now) and *stop*(session) return commands as render() does. *parse* takes what *reads* print, one
-    after the other, and returns {session: when, in the switch's words} for the timers that are ours. Where a job starts at a
-    time of day, *clock* is the command that prints the switch's own and *read_clock* makes it the *now* of *start*.
+    *start*(session, minutes, now) and *stop*(session, text) return commands as render() does. *text* is what *reads* print, one
+    after the other, of which *parse* returns {session: when, in the switch's words} for the timers that are ours. Where a job
+    starts at a time of day, *clock* is the command that prints the switch's own and *read_clock* makes it the *now* of *start*.
     """
 
     reads: tuple[str, ...]
     parse: Callable[[str], dict[str, str]]
     start: Callable[[str, int, datetime.datetime | None], list[str]]
-    stop: Callable[[str], list[str]]
+    stop: Callable[[str, str], list[str]]
     minutes: tuple[int, int] = (1, 43200)
     clock: str | None = None
     read_clock: Callable[[str], datetime.datetime] | None = None
@@ -321,7 +321,7 @@ def arm(platform: Platform, name: str, minutes: int, text: str, clock: str = "")
 def disarm(platform: Platform, name: str, text: str) -> list[str]:
     """Return the commands that take the timer of session *name* away; none where *text* has no such timer."""
     _check_name(platform, name)
-    return platform.timer.stop(name) if platform.timer and name in platform.timer.parse(text) else []
+    return platform.timer.stop(name, text) if platform.timer and name in platform.timer.parse(text) else []
 
 
 #: Everything but sources and enabled; a helper for capability tables.

@@ -87,7 +87,7 @@ class Device:
 
     def show(self, command: str) -> str:
         """Print the sections of the configuration that `| section PATTERN` and the like choose, or all of it."""
-        pattern = command.partition("section ")[2]
+        pattern = command.partition("section ")[2].strip()
         return "".join(part for part in sections(self.running()) if re.search(pattern, part.splitlines()[0]))
 
     def elapse(self, minutes: int) -> None:

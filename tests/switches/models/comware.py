@@ -33,8 +33,8 @@ class Comware(Device):
         "config": (
             (r"mirroring-group (\d+) (local|remote-source|remote-destination)", "group"),
             (r"undo mirroring-group (\d+)", "remove"),
-            (rf"mirroring-group (\d+) mirroring-port (.+) (both|inbound|outbound)", "source"),
-            (rf"undo mirroring-group (\d+) mirroring-port (.+)", "no_source"),
+            (r"mirroring-group (\d+) mirroring-port (.+) (both|inbound|outbound)", "source"),
+            (r"undo mirroring-group (\d+) mirroring-port (.+)", "no_source"),
             (r"mirroring-group (\d+) mirroring-vlan ([\d to]+) (both|inbound|outbound)", "vlan"),
             (r"undo mirroring-group (\d+) mirroring-vlan ([\d to]+)", "no_vlan"),
             (rf"mirroring-group (\d+) (monitor-port|monitor-egress) ({IF})( .+)?", "end"),
@@ -167,7 +167,7 @@ class Comware(Device):
         before = self.clock
         super().elapse(minutes)
         for schedule in list(self.schedules.values()):
-            if before < schedule["due"] <= self.clock:
+            if "job" in schedule and before < schedule.get("due", before) <= self.clock:
                 job = self.jobs[schedule["job"]]
                 self.batch(job[number] for number in sorted(job) if job[number] != "system-view")
 
@@ -185,7 +185,9 @@ class Comware(Device):
         for name, job in self.jobs.items():
             lines += ["#", f"scheduler job {name}", *(f" command {number} {line}" for number, line in sorted(job.items()))]
         for name, schedule in self.schedules.items():
-            lines += ["#", f"scheduler schedule {name}", " user-role network-admin", f" job {schedule['job']}", f" {schedule['time']}"]
+            lines += ["#", f"scheduler schedule {name}", " user-role network-admin"]
+            lines += [f" job {schedule['job']}"] if "job" in schedule else []
+            lines += [f" {schedule['time']}"] if "time" in schedule else []
         return "\n".join([*lines, "#", "return", ""])
 
     def show(self, command: str) -> str:

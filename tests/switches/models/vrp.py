@@ -26,10 +26,10 @@ class Vrp(Device):
             (r"vlan (\d+)", "vlan"),
         ),
         "interface": (
-            (r"(undo )?port-mirroring( to)? observe-port (\d+)( both| inbound| outbound)", "mirror"),
+            (r"(undo )?port-mirroring( to)? observe-port (\d+)( both| inbound| outbound|)", "mirror"),
             (Device.interface_words, "interface_line"),
         ),
-        "vlan": ((r"(undo )?mirroring( to)? observe-port (\d+)( inbound)", "mirror"), (r"(description|undo) .+", "interface_line")),
+        "vlan": ((r"(undo )?mirroring( to)? observe-port (\d+)( inbound|)", "mirror"), (r"(description|undo) .+", "interface_line")),
     }
 
     def setup(self) -> None:
@@ -66,14 +66,14 @@ class Vrp(Device):
 
     def mirror(self, match: re.Match[str]) -> str:
         undo, to, number, way = match.groups()
-        if (to or "") != self.to:
+        if (to or "") != self.to or bool(way) == bool(undo and self.to):
             return self.invalid
         line = f"{'port-' if self.mode == 'interface' else ''}mirroring{self.to} observe-port {number}{way}"
         if undo:
-            if line not in self.here:
-                return "Error: The mirroring does not exist."
-            self.here.remove(line)
-            return ""
+            left = [other for other in self.here if not f"{other} ".startswith(f"{line} ")]
+            reply = "" if len(left) < len(self.here) else "Error: The mirroring does not exist."
+            self.here[:] = left
+            return reply
         if int(number) not in self.observers:
             return "Error: The observe port does not exist."
         if any("mirroring" in other for other in self.here):
