@@ -113,7 +113,7 @@ def save(host: Host, platform: Platform) -> None:
     if platform.save is None:
         return
     if isinstance(host, Switch):
-        host.send(platform.save)
+        host.send(platform.save, platform.typing.confirm)
     else:
         onbox.run(host, platform.save)
 

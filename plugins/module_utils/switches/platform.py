@@ -81,11 +81,20 @@ def _nothing_more(text: str) -> tuple[str, ...]:
 
 
 class Typing(t.NamedTuple):
-    """What enters configuration mode, what leaves it when all was taken, and what when a line, or the commit, was refused."""
+    """What enters configuration mode, what leaves it when all was taken, and what when a line, or the commit, was refused.
+
+    *chatter* is what the switch says to a line that it took. *confirm* is a question that saving asks, and the answer.
+    """
 
     enter: tuple[str, ...] = ("configure terminal",)
     leave: tuple[str, ...] = ("end",)
     abandon: tuple[str, ...] = ("end",)
+    chatter: str = r"(?!)"
+    confirm: tuple[str, str] | None = None
+
+
+#: Comware and VRP.
+VIEWS = Typing(("system-view",), ("return",), ("return",))
 
 
 class Timer(t.NamedTuple):

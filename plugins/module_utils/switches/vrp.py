@@ -14,7 +14,7 @@ import re
 import typing as t
 
 from .names import namer
-from .platform import Capabilities, Platform, options
+from .platform import VIEWS, Capabilities, Platform, options
 from .reading import lines, understood
 from .session import DIRECTIONS, Session, Source, normal
 
@@ -106,11 +106,13 @@ PLATFORM = Platform(
     render=functools.partial(_render, to="to "),
     caps=CAPABILITIES,
     interface=canonical,
-    save="save force",
+    save="save",
+    typing=VIEWS._replace(confirm=(r"\[Y/N\]:?", "y")),
 )
 CLOUDENGINE = PLATFORM._replace(
     name="cloudengine",
-    systems=("wirefleet.capture.cloudengine", "cloudengine", "community.network.ce", "ce"),
+    systems=("cloudengine", "community.network.ce", "ce"),
     render=functools.partial(_render, to=""),
     commit="commit",
+    typing=PLATFORM.typing._replace(abandon=("clear configuration candidate", "return")),
 )
