@@ -42,20 +42,50 @@ def rx(*names: str) -> list[dict[str, str]]:
     return [{"interface": name, "direction": "rx"} for name in names]
 
 
+def sessions(first: str, second: str, theirs: str, port: str, far: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the sessions of the story: *port* makes a name of a number, *far* is where an ERSPAN session goes."""
+    local = {number: {"interface": port.format(number)} for number in (20, 21, 24, 25)}
+    return {
+        "first": {"session": first, "sources": rx(port.format(3)), "destination": local[24]},
+        "second": {"session": first, "sources": rx(port.format(3), port.format(4)), "destination": local[25]},
+        "third": {"session": first, "sources": rx(port.format(3)), "destination": far},
+        "busy": {"session": second, "sources": rx(port.format(5)), "destination": local[20]},
+        "broken": {"session": second, "sources": rx(port.format(5)), "destination": local[21]},
+        "theirs": theirs,
+    }
+
+
+COLLECTOR = {"destination_ip": "192.0.2.9", "source_ip": "192.0.2.1"}
 CASES = {
+    "ios": Case(
+        "cisco.ios.ios",
+        "monitor session 9 source interface Gi1/0/9 rx\nmonitor session 9 destination interface Gi1/0/10",
+        sessions("1", "2", "9", "Gi1/0/{}", {"erspan": {**COLLECTOR, "erspan_id": 7}}),
+        busy="GigabitEthernet1/0/20",
+        breaks="GigabitEthernet1/0/21",
+    ),
+    "nxos": Case(
+        "cisco.nxos.nxos",
+        "monitor erspan origin ip-address 192.0.2.1 global\nmonitor session 9\nsource interface Ethernet1/9 rx\n"
+        "destination interface Ethernet1/10\nno shut",
+        sessions("1", "2", "9", "Eth1/{}", {"erspan": {**COLLECTOR, "erspan_id": 7, "vrf": "default"}}),
+        busy="Ethernet1/20",
+        breaks="Ethernet1/21",
+    ),
     "eos": Case(
         "arista.eos.eos",
         "monitor session THEIRS source Ethernet9 rx\nmonitor session THEIRS destination Ethernet10",
-        {
-            "first": {"session": "CAP", "sources": rx("Et3"), "destination": {"interface": "Et48"}},
-            "second": {"session": "CAP", "sources": rx("Et3", "Et4"), "destination": {"interface": "Et47"}},
-            "third": {"session": "CAP", "sources": rx("Et3"), "destination": {"erspan": {"dst_ip": "192.0.2.9", "src_ip": "192.0.2.1"}}},
-            "busy": {"session": "TWO", "sources": rx("Et5"), "destination": {"interface": "Et46"}},
-            "broken": {"session": "TWO", "sources": rx("Et5"), "destination": {"interface": "Et45"}},
-            "theirs": "THEIRS",
-        },
-        busy="Ethernet46",
-        breaks="Ethernet45",
+        sessions("CAP", "TWO", "THEIRS", "Et{}", {"erspan": COLLECTOR}),
+        busy="Ethernet20",
+        breaks="Ethernet21",
+    ),
+    "comware": Case(
+        "wirefleet.capture.comware",
+        "mirroring-group 9 local\nmirroring-group 9 mirroring-port GigabitEthernet1/0/9 inbound\n"
+        "mirroring-group 9 monitor-port GigabitEthernet1/0/10",
+        sessions("1", "2", "9", "GE1/0/{}", {"interface": "GE1/0/24", "erspan": COLLECTOR}),
+        busy="GigabitEthernet1/0/20",
+        breaks="GigabitEthernet1/0/21",
     ),
 }
 
@@ -113,6 +143,11 @@ def switch(request: pytest.FixtureRequest, story: dict[str, dict[str, t.Any]]) -
     return {**story[request.param], "name": request.param, "case": CASES[request.param]}
 
 
+def untouched(name: str) -> list[str]:
+    device = MODELS[name](CASES[name].before)
+    return [device.show(command) for command in PLATFORMS[name].reads]
+
+
 def test_check_mode_says_what_will_be_and_types_nothing(switch):
     predicted, made = switch["predicted"], switch["made"]
     assert predicted["changed"] and predicted["commands"] == made["commands"]
@@ -160,8 +195,8 @@ def test_what_was_made_can_be_removed(switch):
 
 def test_the_end_of_a_campaign_leaves_the_switch_as_it_was(switch):
     assert switch["restored"]["changed"] and [row["outcome"] for row in switch["restored"]["restored"]] == ["restored"]
-    name = switch["case"].sessions["theirs"]
-    assert switch["switch"].device.running() == MODELS[switch["name"]](switch["case"].before).running(), name
+    device = switch["switch"].device
+    assert [device.show(command) for command in PLATFORMS[switch["name"]].reads] == untouched(switch["name"])
 
 
 def test_a_platform_without_timers_says_so(switch):

@@ -28,7 +28,7 @@ class Vendor(t.NamedTuple):
     inside: str = "{host}({mode})#"
     enter: str = r"conf(igure)?( terminal)?"
     leave: str = r"end"
-    reads: str = r"show running-config.*"
+    reads: str = r"show (running-config|clock).*"
     quiet: str = r"terminal .*|write memory|copy running-config startup-config|disable|enable"
     invalid: str = "% Invalid input detected at '^' marker."
     answers: t.Mapping[str, str] = {}
