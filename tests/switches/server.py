@@ -122,7 +122,7 @@ class FakeSwitch(paramiko.ServerInterface):
 
     def _serve(self, channel: paramiko.Channel) -> None:
         terminal = Terminal(self)
-        channel.sendall(terminal.prompt())
+        channel.sendall("\r\n" + terminal.prompt())
         try:
             for line in _lines(channel):
                 if not terminal.configuring and line.strip() in ("exit", "quit"):
