@@ -17,7 +17,6 @@ import typing as t
 
 import pytest
 import yaml
-
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.reading import TIMER
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.registry import PLATFORMS
 
@@ -208,7 +207,7 @@ def test_the_end_of_a_campaign_leaves_the_switch_as_it_was(switch):
 
 def test_a_time_limit_sets_the_timer_of_the_switch_or_says_that_it_has_none(switch):
     """The end of the campaign takes the timer away again, as the test above has seen."""
-    timer = PLATFORMS[switch["name"]].timer
-    typed = any(TIMER in line for line in switch["switch"].typed)
+    timer, job = PLATFORMS[switch["name"]].timer, f"{TIMER}{switch['case'].sessions['broken']['session']}"
+    typed = any(job in line for line in switch["switch"].typed)
     warned = any("does not end the session by itself" in str(warning) for warning in switch["healed"].get("warnings", []))
     assert (typed, warned) == ((False, True) if timer is None else (True, False))
