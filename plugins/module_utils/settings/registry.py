@@ -12,6 +12,7 @@ from .dpvs_link import DpvsLink, KniLink
 from .ethtool_feature import EthtoolFeature
 from .ethtool_private_flag import EthtoolPrivateFlag
 from .ethtool_ring import EthtoolRing
+from .mirror_session import MirrorSession
 from .modprobe_option import ModprobeOption
 from .sysctl_floor import SysctlDropIn, SysctlFloor
 
@@ -32,5 +33,6 @@ KINDS: Mapping[str, Kind] = {
         KniLink(),
         DpvsLink(),
         DpvsConf(),
+        MirrorSession(),
     )
 }

@@ -251,16 +251,27 @@ def plan(platform: Platform, want: Session, have: Session | None) -> Plan:
     goal = _displaced(platform, want, complete(want, have))
     check_complete(platform, goal)
     _check_sources(platform, goal)
-    if have is None:
-        return Plan("create", None, goal, platform.render(goal, None))
-    changed = differing(want, have)
-    if not changed:
-        return Plan("none", have, have, [])
-    if changed & (platform.caps.immutable | {"type"}):
-        return Plan("recreate", have, goal, platform.render(None, have) + platform.render(goal, None))
+    goal = have if have and not differing(want, have) else goal
+    how, commands = change(platform, goal, have)
+    return Plan(how, have, goal, commands)
+
+
+def change(platform: Platform, goal: Session | None, have: Session | None) -> tuple[str, list[str]]:
+    """Return how *have* becomes *goal*, of which no option is left out, and the commands.
+
+    An option that is to go again is not taken out of a session: it is made anew without.
+    """
+    if have is None or goal is None:
+        how = "none" if goal is have else "remove" if goal is None else "create"
+        return how, [] if goal is have else platform.render(goal, have)
+    changed, gone = differing(goal, have), said(have).keys() - said(goal).keys()
+    if not changed and not gone:
+        return "none", []
+    if gone or changed & (platform.caps.immutable | {"type"}):
+        return "recreate", platform.render(None, have) + platform.render(goal, None)
     if have.unknown:
         raise Refused(f"session {have.name} has what nobody here understands ({have.unknown[0]}), so it is not edited: remove it first")
-    return Plan("change", have, goal, platform.render(goal, have))
+    return "change", platform.render(goal, have)
 
 
 def removal(platform: Platform, name: str, have: Session | None) -> Plan:

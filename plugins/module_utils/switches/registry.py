@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..settings.model import Refused
 from . import eos, nvue, ovs, sonic, tc
 
 if t.TYPE_CHECKING:
@@ -24,3 +25,11 @@ PLATFORMS: Mapping[str, Platform] = {
         tc.PLATFORM,
     )
 }  # fmt: skip
+
+
+def platform_of(name: str) -> Platform:
+    """Return the platform called *name*, or the one for the ansible_network_os *name*; raises Refused where there is none."""
+    for platform in PLATFORMS.values():
+        if name == platform.name or name in platform.systems:
+            return platform
+    raise Refused(f"no platform is called {name!r}: there are {', '.join(sorted(PLATFORMS))}")

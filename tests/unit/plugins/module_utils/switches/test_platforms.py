@@ -29,10 +29,15 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.switches.session
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from switch_models import MODELS
+from tests.switches.models import ovs, tc
 
 #: Interfaces as each platform writes them, in its configuration.
 PORTS = {
     "eos": [f"Ethernet{port}" for port in (*range(1, 12), "49/1")],
+    "nvue": ["swp1", "swp2", "swp10", "swp3s1", "bond1"],
+    "ovs": list(ovs.PORTS),
+    "sonic": ["Ethernet0", "Ethernet4", "Ethernet128", "PortChannel0001"],
+    "tc": list(tc.PORTS),
 }
 CLI = [platform for platform in registry.PLATFORMS.values() if platform.name in MODELS]
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
@@ -60,6 +65,7 @@ def values(platform: Platform, option: str) -> st.SearchStrategy[t.Any]:
         "vlans": st.lists(st.integers(1, 4094), min_size=1, max_size=5).map(tuple),
         "destination_ip": address,
         "source_ip": address,
+        "bridge": st.sampled_from(ovs.BRIDGES),
         "acl_type": st.sampled_from(["ip", "ipv6", "mac"]),
         "description": st.from_regex(r"[A-Za-z0-9]{1,9}(-[A-Za-z0-9]{1,5})?", fullmatch=True),
     }.get(option, st.from_regex(r"[A-Z][A-Z0-9]{1,8}", fullmatch=True))

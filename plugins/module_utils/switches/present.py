@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the module mirror_session does on a switch, by the journal that every other setting has too."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..settings.apply import apply, look, preview, refuse_conflicts, restore
+from ..settings.journal import Owner
+from ..settings.mirror_session import AT_LEAST, wish
+from ..settings.model import Key, Refused
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..host import Host
+    from ..settings.apply import Outcome, Restored
+    from ..settings.journal import State, Store
+    from .platform import Platform
+
+Options = dict[str, t.Any]
+
+
+class Asked(t.NamedTuple):
+    """What is to become of session *key*: *options* are those of the module, None for none of it."""
+
+    key: Key
+    options: Options | None
+    campaign: str
+    replace_foreign: bool
+    recreate: bool
+
+
+def key_of(platform: Platform, name: str) -> Key:
+    return Key("mirror_session", platform.name, name)
+
+
+def reach(host: Host, store: Store, asked: Asked, check: bool) -> Outcome:
+    """Make, change or remove the session; with *check* say only what would be done. Raises Refused."""
+    states = store.open_states()
+    desired = {asked.key: wish(asked.options, asked.campaign, _held(states), asked.replace_foreign, asked.recreate)}
+    if check:
+        outcome = preview(host, desired)
+        refuse_conflicts(states, asked.campaign, outcome.after)
+        return outcome
+    outcome = apply(host, store, Owner(asked.campaign, who="module"), desired)
+    if asked.options is None:
+        _forget(store, asked)
+    return outcome
+
+
+def plain(value: t.Any) -> Options:
+    """Return a session's options as the module's user reads them, {} for none."""
+    return dict(value.get(AT_LEAST, value)) if value else {}
+
+
+def _held(states: Mapping[str, State]) -> list[str]:
+    """Return the names of the sessions that our journals hold as made or changed by us."""
+    return [key.name for state in states.values() for key in state.held if key.kind == "mirror_session"]
+
+
+def _forget(store: Store, asked: Asked) -> None:
+    """Note that nothing is left to put back of a session that was made here and is gone again."""
+    journal = store.journal(asked.campaign)
+    with store.lock():
+        state = journal.state()
+        held = state.held.get(asked.key) if state and not state.closed else None
+        if state is None or state.closed or (held and held.before is not None):
+            return
+        journal.restored(asked.key, "already", None, None, None)
+        left = journal.state()
+        if left and not left.relied_on():
+            journal.close()
+
+
+def put_back(host: Host, store: Store, campaign: str, check: bool) -> list[Restored]:
+    """Put back what *campaign* changed. Raises Refused where that failed; with *check* returns what differs."""
+    if check:
+        return []
+    results = restore(host, store, campaign)
+    failed = [f"{result.key}: {result.reason}" for result in results if result.outcome == "failed"]
+    if failed:
+        raise Refused(f"not put back: {'; '.join(failed)}")
+    return results
+
+
+def open_sessions(host: Host, store: Store, campaign: str) -> tuple[Options, Options]:
+    """Return what the sessions that *campaign* holds are now, and what they were before it."""
+    state = store.journal(campaign).state()
+    held = state.held if state and not state.closed else {}
+    seen = look(host, held)
+    return {key.name: plain(seen.values.get(key)) for key in held}, {key.name: plain(entry.before) for key, entry in held.items()}
