@@ -19,7 +19,7 @@ READ = (
 )
 TABLES = ("Bridge", "Mirror", "Port", "Interface")
 BRIDGES = ("br0", "br-int")
-PORTS = ("swp1", "swp2", "swp3", "swp10", "eth0.5", "vnet0")
+PORTS = (*(f"swp{port}" for port in range(1, 11)), "eth0.5", "vnet0")
 SETS = ("mirrors", "select_src_port", "select_dst_port", "select_vlan", "output_port", "output_vlan", "snaplen", "error")
 MIRROR = {column: [] for column in SETS[1:7]}
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import typing as t
 
 from .box import Box, dumped
 
@@ -45,14 +44,10 @@ class Sonic(Box):
     def span(self, dst_port: str, src_port: str = "", direction: str = "both", queue: str = "") -> dict[str, str]:
         return {"type": "SPAN", "dst_port": dst_port, **self.common(src_port, direction, queue)}
 
-    def erspan(
-        self, src_ip: str, dst_ip: str, dscp: str, ttl: str, gre: str = "", queue: str = "", src_port: str = "", direction: str = "both", *more: str
-    ) -> dict[str, str]:
+    def erspan(self, src_ip: str, dst_ip: str, dscp: str, ttl: str, gre: str = "", queue: str = "", *ports: str) -> dict[str, str]:
         row = {"type": "ERSPAN", "src_ip": src_ip, "dst_ip": dst_ip, "dscp": dscp, "ttl": ttl}
         row |= {"gre_type": str(int(gre, 0))} if gre else {}
-        options: dict[str, t.Any] = dict(zip(more[::2], more[1::2]))
-        names = {"--sample_rate": "sample_rate", "--truncate_size": "truncate_size"}
-        return {**row, **self.common(src_port, direction, queue), **{names[option]: value for option, value in options.items()}}
+        return {**row, **self.common(*(*ports, "", "both")[:2], queue)}
 
     def common(self, src_port: str, direction: str, queue: str) -> dict[str, str]:
         row = {"queue": queue} if queue else {}

@@ -10,7 +10,7 @@ import typing as t
 
 from .box import Box, dumped
 
-PORTS = ("swp1", "swp2", "swp3", "eth0.5", "br0", "vnet0")
+PORTS = (*(f"swp{port}" for port in range(1, 11)), "eth0.5", "vnet0")
 NUMBERS = ("ttl", "erspan_ver")
 
 

@@ -34,9 +34,9 @@ from tests.switches.models import ovs, tc
 #: Interfaces as each platform writes them, in its configuration.
 PORTS = {
     "eos": [f"Ethernet{port}" for port in (*range(1, 12), "49/1")],
-    "nvue": ["swp1", "swp2", "swp10", "swp3s1", "bond1"],
+    "nvue": [*(f"swp{port}" for port in range(1, 11)), "swp11s1", "bond1"],
     "ovs": list(ovs.PORTS),
-    "sonic": ["Ethernet0", "Ethernet4", "Ethernet128", "PortChannel0001"],
+    "sonic": [*(f"Ethernet{port}" for port in range(0, 40, 4)), "PortChannel0001"],
     "tc": list(tc.PORTS),
 }
 CLI = [platform for platform in registry.PLATFORMS.values() if platform.name in MODELS]
@@ -94,7 +94,9 @@ def wishes(draw: t.Any, platform: Platform, name: str | None = None, kind: str |
     else:
         what = draw(st.sampled_from(sorted(caps.directions)))
         label = st.sampled_from(free) if what == "interface" else st.integers(1, 4094).map(str)
-        source = st.builds(Source, st.just(what), label, st.sampled_from(sorted(caps.directions[what])))
+        ways = sorted(caps.directions[what])
+        ways = [draw(st.sampled_from(ways))] if caps.one_direction else ways
+        source = st.builds(Source, st.just(what), label, st.sampled_from(ways))
         sources = tuple(draw(st.lists(source, min_size=1, max_size=4, unique_by=lambda one: one.name)))
     enabled = draw(st.booleans()) if caps.can_disable else True
     wish = normal(Session(draw(names(platform)) if name is None else name, kind, enabled=enabled, sources=sources, **fields))
