@@ -52,7 +52,7 @@ VERSIONS = {2: "1", 3: "2"}
 #: Options of the tunnel that no session has: the index of type II, direction and hardware id of type III, and their defaults.
 SILENT = frozenset({"erspan_idx", "erspan_dir", "erspan_hwid"})
 
-Row = t.Dict[str, t.Any]
+Row = dict[str, t.Any]
 
 
 def tunnel(name: str) -> str:

@@ -27,7 +27,7 @@ if t.TYPE_CHECKING:
     from .base import Device
     from .box import Box
 
-MODELS: dict[str, type[Device] | type[Box]] = {
+MODELS: dict[str, type[Device | Box]] = {
     "ios": Ios,
     "iosxe": Iosxe,
     "nxos": Nxos,

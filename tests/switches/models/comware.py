@@ -33,8 +33,8 @@ class Comware(Device):
         "config": (
             (r"mirroring-group (\d+) (local|remote-source|remote-destination)", "group"),
             (r"undo mirroring-group (\d+)", "remove"),
-            (rf"mirroring-group (\d+) mirroring-port (.+) (both|inbound|outbound)", "source"),
-            (rf"undo mirroring-group (\d+) mirroring-port (.+)", "no_source"),
+            (r"mirroring-group (\d+) mirroring-port (.+) (both|inbound|outbound)", "source"),
+            (r"undo mirroring-group (\d+) mirroring-port (.+)", "no_source"),
             (r"mirroring-group (\d+) mirroring-vlan ([\d to]+) (both|inbound|outbound)", "vlan"),
             (r"undo mirroring-group (\d+) mirroring-vlan ([\d to]+)", "no_vlan"),
             (rf"mirroring-group (\d+) (monitor-port|monitor-egress) ({IF})( .+)?", "end"),

@@ -23,7 +23,7 @@ PORTS = (*(f"swp{port}" for port in range(1, 11)), "eth0.5", "vnet0")
 SETS = ("mirrors", "select_src_port", "select_dst_port", "select_vlan", "output_port", "output_vlan", "snaplen", "error")
 MIRROR = {column: [] for column in SETS[1:7]}
 
-Row = t.Dict[str, t.Any]
+Row = dict[str, t.Any]
 
 
 class Ovs(Box):

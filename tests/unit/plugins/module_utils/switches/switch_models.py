@@ -9,6 +9,7 @@ import functools
 import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.registry import PLATFORMS
+
 from tests.switches import models
 
 if t.TYPE_CHECKING:

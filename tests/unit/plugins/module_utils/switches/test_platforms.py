@@ -29,6 +29,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.switches.session
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from switch_models import MODELS
+
 from tests.switches.models import ovs, tc
 
 #: Interfaces as each platform writes them, in its configuration.
