@@ -26,6 +26,11 @@ class Host:
     memory_mib: int = 256
     #: How many doubles of DPVS run on it.
     dpvs: int = 0
+    #: What makes it a switch: ovs (Open vSwitch) or bridge (Linux). Its ports swp1 ... lead to the hosts named in *ports*.
+    switch: str = ""
+    ports: tuple[str, ...] = ()
+    #: The switch that its data device is plugged into, instead of the data network.
+    behind: str = ""
     clock_offset_s: float = 0.0
 
     @property
@@ -46,9 +51,28 @@ class Host:
         """Return the name of the hub's end of the host's link to *network*."""
         return f"{network[0]}-{self.name}"
 
+    @property
+    def wire(self) -> str:
+        """What its data device is plugged into: the data network, or the cable to a switch."""
+        return cable(self.name) if self.behind else "data"
+
+
+def cable(name: str) -> str:
+    """Return the name of the wire between host *name* and its switch."""
+    return f"c-{name}"
+
 
 def _rdma(name: str, number: int, **more: t.Any) -> Host:
     return Host(name, number, kind="uml", groups=("rdma_hosts",), data_device="ens1f0np0", **more)
+
+
+def _ends(first: int) -> tuple[Host, ...]:
+    """Return two hosts that reach each other through the switch sw1."""
+    return tuple(Host(f"node{n}", first + n - 1, groups=("tcp_hosts",), behind="sw1") for n in (1, 2))
+
+
+def _switch(switch: str, *ports: str, **more: t.Any) -> Host:
+    return Host("sw1", switch=switch, ports=ports, groups=("switches",), **more)
 
 
 #: Fleets by name. The RoCE peers have a kernel of their own, so that private flags and sysctls are really theirs.
@@ -67,6 +91,10 @@ FLEETS: t.Mapping[str, tuple[Host, ...]] = {
     "rdma": (_rdma("rdma1", 1), _rdma("rdma2", 2)),
     "dpvs": (Host("lb1", 1, groups=("dpvs",), dpvs=2),),
     "clocks": (_rdma("rdma1", 1, clock_offset_s=1.5), _rdma("rdma2", 2, clock_offset_s=-3.0)),
+    "ovs": (_switch("ovs", "node1", "node2", number=1), *_ends(2), Host("mon1", 4, groups=("monitors",))),
+    "tc": (
+        _switch("bridge", "node1", "node2", number=1, kind="uml", data_device="ens1f0np0"), *_ends(2), Host("mon1", 4, groups=("monitors",)),
+    ),
     "rdma-guests": tuple(Host(f"guest{n}", n, kind="qemu", groups=("rdma_hosts",), memory_mib=512) for n in (1, 2)),
     "bench": tuple(Host(f"node{n}", n, groups=("tcp_hosts",)) for n in range(1, 9)),
 }

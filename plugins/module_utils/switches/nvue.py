@@ -38,6 +38,7 @@ CAPABILITIES = Capabilities(
         "header_type": "its ERSPAN is plain GRE without a header",
         "vrf": "the collector is reached by the default VRF",
     },
+    one_direction=True,
     shared_sources=True,
 )
 
@@ -107,14 +108,11 @@ def render(want: Session | None, have: Session | None) -> list[str]:
 
 
 def _lines(want: Session) -> Iterable[str]:
-    directions = {source.direction for source in want.sources}
-    if len(directions) > 1:
-        raise Refused("nvue cannot do different directions in one session: make a session for rx and another for tx")
     if want.truncate and want.truncate % 4:
         raise Refused(f"nvue takes truncate as a multiple of 4, not {want.truncate}")
     word = "erspan" if want.type == "erspan_source" else "span"
     head = f"nv set system port-mirror session {want.name} {word}"
-    yield f"{head} direction {'ingress' if directions == {'rx'} else 'egress'}"
+    yield f"{head} direction {'ingress' if want.sources[0].direction == 'rx' else 'egress'}"
     yield from (f"{head} source-port {source.name}" for source in want.sources)
     yield from (f"{head} destination {name}" for name in want.interfaces)
     if word == "erspan":

@@ -37,6 +37,7 @@ CAPABILITIES = Capabilities(
     },
     immutable=frozenset({"bridge"}),
     can_disable=False,
+    exclusive=(("vlan sources", "vlans"),),
     shared_sources=True,
 )
 
@@ -51,7 +52,7 @@ VERSIONS = {2: "1", 3: "2"}
 #: Options of the tunnel that no session has: the index of type II, direction and hardware id of type III, and their defaults.
 SILENT = frozenset({"erspan_idx", "erspan_dir", "erspan_hwid"})
 
-Row = t.Dict[str, t.Any]
+Row = dict[str, t.Any]
 
 
 def tunnel(name: str) -> str:
@@ -202,8 +203,6 @@ def _set(items: Iterable[t.Any]) -> str:
 
 def _vlans(want: Session) -> list[str]:
     whole = [source.name for source in want.sources if source.kind == "vlan"]
-    if whole and want.vlans:
-        raise Refused("ovs cannot do a filter of VLANs where VLANs are the sources: name the VLANs once, as sources")
     return [f"select_all={'true' if whole else 'false'}", f"select_vlan={_set(whole or want.vlans)}"]
 
 

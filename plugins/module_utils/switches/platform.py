@@ -66,6 +66,7 @@ class Capabilities(t.NamedTuple):
     always_on: frozenset[str] = frozenset()
     exclusive: tuple[tuple[str, str], ...] = ()
     mixed_sources: bool = False
+    one_direction: bool = False
     destinations: int = 1
     shared_sources: bool = False
     ipv6: bool = False
@@ -234,6 +235,8 @@ def _check_sources(platform: Platform, want: Session) -> None:
             raise Refused(f"interface {name!r} is not a name that a switch has")
         if kind == "interface" and name in want.interfaces:
             raise Refused(f"{name} cannot be source and destination of one session")
+    if len({source.direction for source in want.sources}) > 1 and caps.one_direction:
+        raise _cannot(platform, "different directions in one session", "make a session for each direction")
     if len({source.kind for source in want.sources}) > 1 and not caps.mixed_sources:
         raise _cannot(platform, "interfaces and VLANs as sources of one session", "make two sessions")
 

@@ -23,7 +23,7 @@ from .transcript import documents, said
 CAPABILITIES = Capabilities(
     types={
         "local": options("interfaces"),
-        "erspan_source": options("destination_ip", "source_ip", "ttl", "dscp", "gre_protocol", "sample", "truncate"),
+        "erspan_source": options("destination_ip", "source_ip", "ttl", "dscp", "gre_protocol"),
     },
     name=r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}",
     required={"erspan_source": ("source_ip", "gre_protocol")},
@@ -33,10 +33,13 @@ CAPABILITIES = Capabilities(
         "erspan_id": "its sessions have no id",
         "header_type": "the ASIC decides which header it writes",
         "vrf": "the collector is reached by the default VRF",
+        "sample": "only its newest releases can, and their way is not known here yet",
+        "truncate": "only its newest releases can, and their way is not known here yet",
         "vlan sources": "it mirrors ports and port channels only",
     },
     immutable=frozenset(OPTIONS),
     can_disable=False,
+    one_direction=True,
     shared_sources=True,
 )
 
@@ -44,8 +47,8 @@ CONFIG = "sonic-cfggen -d --var-json MIRROR_SESSION"
 STATE = shlex.join(["sonic-db-dump", "-n", "STATE_DB", "-k", "MIRROR_SESSION_TABLE*", "-y"])
 DSCP, TTL, QUEUE = 8, 255, "0"
 #: Fields of a row that a session has, and those whose value means nothing.
-FIELDS = frozenset({"type", "src_ip", "dst_ip", "gre_type", "dscp", "ttl", "dst_port", "src_port", "direction", "sample_rate", "truncate_size"})
-NOTHING = {"queue": QUEUE, "policer": ""}
+FIELDS = frozenset({"type", "src_ip", "dst_ip", "gre_type", "dscp", "ttl", "dst_port", "src_port", "direction"})
+NOTHING = {"queue": QUEUE, "policer": "", "sample_rate": "0", "truncate_size": "0"}
 
 canonical = namer({"Ethernet": "e", "PortChannel": "po"})
 
@@ -75,8 +78,6 @@ def _session(name: str, row: dict[str, str], state: dict[str, t.Any] | None) -> 
         ttl=_number(row.get("ttl")),
         dscp=_number(row.get("dscp")),
         gre_protocol=_number(row.get("gre_type")),
-        sample=_number(row.get("sample_rate")) or None,
-        truncate=_number(row.get("truncate_size")) or None,
         fault=f"STATE_DB says {status}: the collector needs a route and a resolved neighbour" if status == "inactive" else None,
     )
     odd = {key: value for key, value in row.items() if key not in FIELDS and str(value) != NOTHING.get(key)}
@@ -94,24 +95,12 @@ def render(want: Session | None, have: Session | None) -> list[str]:
 
 
 def _added(want: Session) -> list[str]:
-    directions = {source.direction for source in want.sources}
-    if len(directions) > 1:
-        raise Refused(f"sonic cannot do different directions in one session: make one session for each of {', '.join(sorted(directions))}")
-    ports, direction = ",".join(source.name for source in want.sources), next(iter(directions), "both")
+    ports, direction = ",".join(source.name for source in want.sources), want.sources[0].direction
     if want.type == "local":
         return ["config", "mirror_session", "span", "add", want.name, *want.interfaces, ports, direction]
     ends = [str(want.source_ip), str(want.destination_ip)]
     numbers = [str(DSCP if want.dscp is None else want.dscp), str(TTL if want.ttl is None else want.ttl), str(want.gre_protocol), QUEUE]
-    return ["config", "mirror_session", "erspan", "add", want.name, *ends, *numbers, ports, direction, *_sampled(want, direction)]
-
-
-def _sampled(want: Session, direction: str) -> list[str]:
-    if want.truncate and not want.sample:
-        raise Refused("sonic cannot do truncate without sample: say sample: 1 to keep every packet")
-    if want.sample and direction != "rx":
-        raise Refused("sonic cannot do sample but for received packets: give every source the direction rx")
-    words = ["--sample_rate", str(want.sample)] if want.sample else []
-    return words + (["--truncate_size", str(want.truncate)] if want.truncate else [])
+    return ["config", "mirror_session", "erspan", "add", want.name, *ends, *numbers, ports, direction]
 
 
 PLATFORM = Platform(

@@ -54,7 +54,7 @@ COOKIE = OWNER.encode().hex()
 VERSIONS = {2: 1, 3: 2}
 SIDES = ("ingress", "egress")
 
-Hook = t.Tuple[str, int]
+Hook = tuple[str, int]
 """A device and which of HOOKS."""
 
 

@@ -37,6 +37,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from switch_models import DEVICES, MODELS, shown, typed
 
+from tests.switches.models import ovs, tc
+
 #: Interfaces as each platform writes them, in its configuration.
 PORTS = {
     "ios": [*(f"GigabitEthernet1/0/{port}" for port in range(1, 10)), "TenGigabitEthernet1/1/1", "Port-channel3"],
@@ -47,6 +49,10 @@ PORTS = {
     "vrp": [*(f"GigabitEthernet0/0/{port}" for port in range(1, 10)), "XGigabitEthernet0/1/1", "Eth-Trunk4"],
     "cloudengine": [*(f"10GE1/0/{port}" for port in range(1, 10)), "100GE1/0/1", "Eth-Trunk4"],
     "eos": [f"Ethernet{port}" for port in (*range(1, 12), "49/1")],
+    "nvue": [*(f"swp{port}" for port in range(1, 11)), "swp11s1", "bond1"],
+    "ovs": list(ovs.PORTS),
+    "sonic": [*(f"Ethernet{port}" for port in range(0, 40, 4)), "PortChannel0001"],
+    "tc": list(tc.PORTS),
 }
 #: What a switch has once for all sessions.
 ORIGIN = {"nxos": "192.0.2.1"}
@@ -77,6 +83,7 @@ def values(platform: Platform, option: str) -> st.SearchStrategy[t.Any]:
         "vlans": st.lists(st.integers(1, 4094), min_size=1, max_size=5).map(tuple),
         "destination_ip": address,
         "source_ip": st.just(ORIGIN[platform.name]) if platform.name in ORIGIN else address,
+        "bridge": st.sampled_from(ovs.BRIDGES),
         "acl_type": st.sampled_from(["ip", "ipv6", "mac"]),
         "description": st.from_regex(r"[A-Za-z0-9]{1,9}(-[A-Za-z0-9]{1,5})?", fullmatch=True),
     }.get(option, st.from_regex(r"[A-Z][A-Z0-9]{1,8}", fullmatch=True))
@@ -105,7 +112,9 @@ def wishes(draw: t.Any, platform: Platform, name: str | None = None, kind: str |
     else:
         what = draw(st.sampled_from(sorted(caps.directions)))
         label = st.sampled_from(free) if what == "interface" else st.integers(1, 4094).map(str)
-        source = st.builds(Source, st.just(what), label, st.sampled_from(sorted(caps.directions[what])))
+        ways = sorted(caps.directions[what])
+        ways = [draw(st.sampled_from(ways))] if caps.one_direction else ways
+        source = st.builds(Source, st.just(what), label, st.sampled_from(ways))
         sources = tuple(draw(st.lists(source, min_size=1, max_size=4, unique_by=lambda one: one.name)))
     for one, other in caps.exclusive:
         if other in fields and (one in fields or one == f"{sources[0].kind} sources"):
