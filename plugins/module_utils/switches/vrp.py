@@ -15,7 +15,7 @@ import typing as t
 
 from .names import namer
 from .platform import Capabilities, Platform, options
-from .reading import lines, understood
+from .reading import lines, strange, understood
 from .session import DIRECTIONS, Session, Source, normal
 
 CAPABILITIES = Capabilities(
@@ -45,7 +45,7 @@ canonical = namer(
 _OBSERVE = re.compile(r"observe-port (\d{1,5}) (.+)")
 _INTERFACE = re.compile(r"(interface|vlan) (\S+)")
 _MIRROR = re.compile(r"(?:port-)?mirroring (?:to )?observe-port (\d{1,5}) (both|inbound|outbound)")
-_PORT = re.compile(r"interface (\S+)(?: vlan (\d{1,4}))?")
+_PORT = re.compile(r"interface (\S+)(?: vlan (\d{1,4}))?( .+)?")
 _WAYS = {"inbound": "rx", "outbound": "tx", "both": "both"}
 
 
@@ -72,7 +72,8 @@ def _fields(session: Session, line: str) -> dict[str, t.Any] | None:
     if not match:
         return None
     found: dict[str, t.Any] = {"interfaces": (*session.interfaces, canonical(match[1]))}
-    return {**found, "type": "rspan_source", "remote_vlan": int(match[2])} if match[2] else found
+    found.update({"type": "rspan_source", "remote_vlan": int(match[2])} if match[2] else {})
+    return {**found, **strange(session, line)} if match[3] else found
 
 
 def _render(want: Session | None, have: Session | None, to: str) -> list[str]:
