@@ -172,7 +172,8 @@ def _submode(want: Session, have: Session | None) -> list[str]:
     # An ACL lets go only of a session that was shut when its submode was entered.
     again = ["exit", head] if shut and any("access-group" in line for line in gone) else []
     enable = [] if want.enabled is False or (have and have.enabled and not shut) else ["no shutdown"]
-    return [head, *shut, *again, *(f"no {line}" for line in gone), *near, *new, *far, *enable, "exit"]
+    inside = [*shut, *again, *(f"no {line}" for line in gone), *near, *new, *far, *enable]
+    return [head, *inside, "exit"] if inside else []
 
 
 def _settings(want: Session, have: Session | None, names: tuple[str, ...]) -> list[str]:

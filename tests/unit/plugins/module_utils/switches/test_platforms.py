@@ -150,6 +150,7 @@ def test_what_is_rendered_is_read_back(switch: Platform, data: t.Any) -> None:
     assert have[wish.name].unknown == ()
     assert {option: getattr(have[wish.name], option) for option in said(wish)} == said(wish)
     assert plan(switch, wish, have[wish.name]).how == "none"
+    assert switch.render(have[wish.name], have[wish.name]) == []
 
 
 @on_each
@@ -208,6 +209,24 @@ def test_nothing_done_to_a_session_touches_another(switch: Platform, data: t.Any
         text = model(text, step.commands)
         assert read(switch, text)[other.name] == alone[other.name]
     assert read(switch, text) == alone
+
+
+@on_each_typed
+@FEW
+@given(data=st.data())
+def test_what_was_made_and_removed_leaves_the_switch_as_it_was(switch: Platform, data: t.Any) -> None:
+    device = DEVICES[switch.name]()
+    stanza = "set interfaces {} description mine" if switch.name == "junos" else "interface {}"
+    kept = [stanza.format(port) for port in ports(switch)] + [f"vlan {vlan}" for vlan in range(1, 4095) if switch.name in ("vrp", "cloudengine")]
+    commit = [switch.commit] if switch.commit else []
+    typed(device, [line for name in kept for line in (name, "description mine", "quit")] if switch.name != "junos" else kept)
+    typed(device, commit)
+    before = device.running()
+    wish = data.draw(wishes(switch))
+    typed(device, plan(switch, wish, None).commands + commit)
+    assert device.running() != before
+    typed(device, removal(switch, wish.name, wish).commands + commit)
+    assert device.running() == before
 
 
 @on_each

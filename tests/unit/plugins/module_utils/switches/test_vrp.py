@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.platform import arm, plan, removal
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.session import Session, Source
-from ansible_collections.wirefleet.capture.plugins.module_utils.switches.vrp import CLOUDENGINE, PLATFORM, parse
+from ansible_collections.wirefleet.capture.plugins.module_utils.switches.vrp import CLOUDENGINE, PLATFORM, parse, refuse
 
 RUNNING = """\
 !Software Version V200R019C10SPC500
@@ -97,3 +97,10 @@ def test_erspan_and_timers_are_refused_with_the_reason(platform: object) -> None
 def test_the_index_is_bounded() -> None:
     with pytest.raises(Refused, match="numbers its sessions from 1 to 8, not '9'"):
         plan(PLATFORM, Session("9"), None)
+
+
+@pytest.mark.parametrize("kind, name", [("interface", "Eth-Trunk9"), ("vlan", "30")])
+def test_what_is_not_there_is_not_made_by_mirroring_it(kind: str, name: str) -> None:
+    refuse(Session("4", sources=(Source("interface", "GigabitEthernet0/0/2"), Source("vlan", "10", "rx"), Source("vlan", "20", "rx"))), RUNNING)
+    with pytest.raises(Refused, match=f"the switch has no {kind} {name}"):
+        refuse(Session("4", sources=(Source(kind, name, "rx"),)), RUNNING)
