@@ -14,7 +14,7 @@ import typing as t
 
 from .names import namer, numbers
 from .platform import VIEWS, Capabilities, Platform, Timer, options
-from .reading import TIMER, jobs, lines, sources, understood, value
+from .reading import TIMER, jobs, lines, sources, strange, understood, value
 from .session import Session, Source, normal
 
 if t.TYPE_CHECKING:
@@ -60,9 +60,9 @@ canonical = namer(
 
 _INTERFACE = re.compile(r"interface (\S+)(?: .*)?")
 _LINE = re.compile(r"mirroring-group (\d{1,5}) (.+)")
-_KIND = re.compile(r"(local|remote-source|remote-destination)")
+_KIND = re.compile(r"(local|remote-source|remote-destination)( sampler .+)?")
 _VLANS = re.compile(r"mirroring-vlan ([\d to]+) (both|inbound|outbound)")
-_END = re.compile(r"monitor-(?:port|egress)((?: (?:destination-ip|source-ip|dscp|vrf-instance) \S+)*)")
+_END = re.compile(r"monitor-(?:port|egress)((?: (?:destination-ip|source-ip|dscp|vrf-instance) \S+)*)( .+)?")
 
 
 def parse(text: str) -> dict[str, Session]:
@@ -82,7 +82,8 @@ def parse(text: str) -> dict[str, Session]:
 
 def _fields(session: Session, line: str) -> dict[str, t.Any] | None:
     if match := _KIND.fullmatch(line):
-        return {"type": session.type if session.destination_ip else _KINDS[match[1]]}
+        kind = {"type": session.type if session.destination_ip else _KINDS[match[1]]}
+        return {**kind, **strange(session, line)} if match[2] else kind
     if match := re.fullmatch(r"remote-probe vlan (\d{1,4})", line):
         return {"remote_vlan": int(match[1])}
     if match := _VLANS.fullmatch(line):
@@ -94,7 +95,8 @@ def _fields(session: Session, line: str) -> dict[str, t.Any] | None:
     if match := _END.fullmatch(rest):
         words = match[1].split()
         tunnel = {_WORDS[word]: value(_WORDS[word], text) for word, text in zip(words[::2], words[1::2])}
-        return {"interfaces": (*session.interfaces, interface), **({"type": "erspan_source", **tunnel} if tunnel else {})}
+        end = {"interfaces": (*session.interfaces, interface), **({"type": "erspan_source", **tunnel} if tunnel else {})}
+        return {**end, **strange(session, line)} if match[2] else end
     return None
 
 

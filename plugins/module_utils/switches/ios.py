@@ -75,7 +75,7 @@ _OPEN = re.compile(r"monitor session (\d{1,5}) type (erspan-source|erspan-destin
 _FLAT = re.compile(r"monitor session (\d{1,5}) (.+)")
 _SOURCE = re.compile(r"source (interface|vlan) (.+?)(?: (rx|tx|both))?")
 _DESTINATION = re.compile(r"destination interface (.+?)( encapsulation .+| ingress.*)?")
-_REMOTE = re.compile(r"(source|destination) remote vlan (\d{1,4})")
+_REMOTE = re.compile(r"(source|destination) remote vlan (\d{1,4})( reflector-port .+)?")
 _ACL = re.compile(r"filter (?:(ip|ipv6|mac) )?access-group (\S+)")
 _SETTINGS = {
     "description": "description",
@@ -118,7 +118,8 @@ def _fields(session: Session, line: str) -> dict[str, t.Any] | None:
     if line in ("shutdown", "no shutdown"):
         return {"enabled": line != "shutdown"}
     if match := _REMOTE.fullmatch(line):
-        return {"type": "rspan_destination" if match[1] == "source" else "rspan_source", "remote_vlan": int(match[2])}
+        found: dict[str, t.Any] = {"type": "rspan_destination" if match[1] == "source" else "rspan_source", "remote_vlan": int(match[2])}
+        return {**found, **strange(session, line)} if match[3] else found
     if match := _SOURCE.fullmatch(line):
         return {"sources": session.sources + sources(match[1], match[2], match[3], canonical)}
     if match := _DESTINATION.fullmatch(line):
@@ -171,7 +172,8 @@ def _submode(want: Session, have: Session | None) -> list[str]:
     # An ACL lets go only of a session that was shut when its submode was entered.
     again = ["exit", head] if shut and any("access-group" in line for line in gone) else []
     enable = [] if want.enabled is False or (have and have.enabled and not shut) else ["no shutdown"]
-    return [head, *shut, *again, *(f"no {line}" for line in gone), *near, *new, *far, *enable, "exit"]
+    inside = [*shut, *again, *(f"no {line}" for line in gone), *near, *new, *far, *enable]
+    return [head, *inside, "exit"] if inside else []
 
 
 def _settings(want: Session, have: Session | None, names: tuple[str, ...]) -> list[str]:

@@ -116,7 +116,8 @@ def render(want: Session | None, have: Session | None) -> list[str]:
     shut = ["shut"] if have and have.enabled and (gone or come or want.enabled is False) else []
     enable = [] if want.enabled is False or (have and have.enabled and not shut) else ["no shut"]
     kind = "" if want.type == "local" else f" type {want.type.replace('_', '-')}"
-    return [f"monitor session {want.name}{kind}", *shut, *gone, *come, *enable, "exit"]
+    inside = [*shut, *gone, *come, *enable]
+    return [f"monitor session {want.name}{kind}", *inside, "exit"] if inside else []
 
 
 def _lines(session: Session) -> list[str]:

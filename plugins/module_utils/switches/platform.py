@@ -181,6 +181,10 @@ def _cannot(platform: Platform, what: str, otherwise: str) -> Refused:
     return Refused(f"{platform.name} cannot do {what}: {platform.caps.reasons.get(what, otherwise)}")
 
 
+#: What an exclusive option leaves when it gives way.
+_EMPTY: Mapping[str, dict[str, t.Any]] = {"sources": {"sources": ()}, "vlans": {"vlans": ()}, "acl": {"acl": None, "acl_type": None}}
+
+
 def _says(session: Session, what: str) -> bool:
     kind, _, sources = what.partition(" ")
     return any(source.kind == kind for source in session.sources) if sources else what in said(session)
@@ -191,7 +195,7 @@ def _displaced(platform: Platform, want: Session, goal: Session) -> Session:
     for pair in platform.caps.exclusive:
         for asked, other in (pair, pair[::-1]):
             if _says(want, asked) and _says(goal, other):
-                goal = dataclasses.replace(goal, **({"sources": ()} if " " in other else {other: () if other == "vlans" else None}))
+                goal = dataclasses.replace(goal, **_EMPTY[other.partition(" ")[2] or other])
     return goal
 
 
@@ -241,13 +245,18 @@ def _check_sources(platform: Platform, want: Session) -> None:
         raise _cannot(platform, "interfaces and VLANs as sources of one session", "make two sessions")
 
 
+def needs(platform: Platform, kind: str) -> list[str]:
+    """Return the options that no session of type *kind* is without."""
+    needed = [_DESTINATION[kind], *platform.caps.required.get(kind, ())]
+    needed += ["remote_vlan"] if kind == "rspan_destination" else []
+    needed += ["sources"] if not kind.endswith("destination") else []
+    return list(dict.fromkeys(needed))
+
+
 def check_complete(platform: Platform, goal: Session) -> None:
     """Raise Refused when *goal*, completed from the device, still lacks what its type needs."""
-    needed = [_DESTINATION[goal.type], *platform.caps.required.get(goal.type, ())]
-    needed += ["remote_vlan"] if goal.type == "rspan_destination" else []
-    needed += ["sources"] if not goal.type.endswith("destination") else []
-    needed += ["acl"] if goal.acl_type else []
-    missing = [option for option in dict.fromkeys(needed) if option not in said(goal)]
+    needed = needs(platform, goal.type) + (["acl"] if goal.acl_type else [])
+    missing = [option for option in needed if option not in said(goal)]
     if missing:
         raise Refused(f"session {goal.name} of type {goal.type} on {platform.name} needs {', '.join(missing)}")
 

@@ -10,14 +10,14 @@ import ipaddress
 import re
 import typing as t
 
-from .names import numbers, ports
+from .names import MOST, numbers, ports
 from .platform import LIMITS, PLAIN
 from .session import Session, Source
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-#: A line longer than this is no command; more than so many lines that nobody understands tell nothing new.
+#: A line longer than this is cut, so that nobody understands it; more than so many such lines tell nothing new.
 LONGEST = 4000
 MOST_UNKNOWN = 64
 
@@ -40,8 +40,8 @@ def lines(text: str) -> Iterator[Line]:
     for raw in text.split("\n"):
         line = _PAGER.sub("", raw[: 2 * LONGEST])
         words = " ".join(line.split())
-        if words and len(words) <= LONGEST:
-            yield Line(len(line) - len(line.lstrip()), words)
+        if words:
+            yield Line(len(line) - len(line.lstrip()), words if len(words) <= LONGEST else f"{words[:LONGEST]} …")
 
 
 def understood(session: Session, line: str, fields: Callable[[Session, str], dict[str, t.Any] | None]) -> Session:
@@ -49,6 +49,8 @@ def understood(session: Session, line: str, fields: Callable[[Session, str], dic
     try:
         found = fields(session, line)
     except ValueError:
+        found = None
+    if found and max(len(found.get("sources", ())), len(found.get("interfaces", ()))) > MOST:
         found = None
     return dataclasses.replace(session, **(found if found is not None else strange(session, line)))
 

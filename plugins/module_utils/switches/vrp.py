@@ -13,9 +13,10 @@ import functools
 import re
 import typing as t
 
-from .names import namer
+from ..settings.model import Refused
+from .names import namer, numbers
 from .platform import VIEWS, Capabilities, Platform, options
-from .reading import lines, understood
+from .reading import lines, strange, understood
 from .session import DIRECTIONS, Session, Source, normal
 
 CAPABILITIES = Capabilities(
@@ -45,7 +46,8 @@ canonical = namer(
 _OBSERVE = re.compile(r"observe-port (\d{1,5}) (.+)")
 _INTERFACE = re.compile(r"(interface|vlan) (\S+)")
 _MIRROR = re.compile(r"(?:port-)?mirroring (?:to )?observe-port (\d{1,5}) (both|inbound|outbound)")
-_PORT = re.compile(r"interface (\S+)(?: vlan (\d{1,4}))?")
+_SOURCE = re.compile(r"(interface|vlan) (\S+) (both|inbound|outbound)")
+_PORT = re.compile(r"interface (\S+)(?: vlan (\d{1,4}))?( .+)?")
 _WAYS = {"inbound": "rx", "outbound": "tx", "both": "both"}
 
 
@@ -58,8 +60,7 @@ def parse(text: str) -> dict[str, Session]:
             found[match[1]] = understood(found.get(match[1], Session(match[1], enabled=True)), match[2], _fields)
         elif (match := _MIRROR.fullmatch(line)) and inside[0]:
             session = found.get(match[1], Session(match[1], enabled=True))
-            source = Source(*inside, _WAYS[match[2]])
-            found[match[1]] = understood(session, line, lambda session, line, source=source: {"sources": (*session.sources, source)})
+            found[match[1]] = understood(session, f"{' '.join(inside)} {match[2]}", _fields)
         elif match := _INTERFACE.fullmatch(line):
             inside = (match[1], canonical(match[2]))
         elif not indent:
@@ -68,11 +69,34 @@ def parse(text: str) -> dict[str, Session]:
 
 
 def _fields(session: Session, line: str) -> dict[str, t.Any] | None:
+    if match := _SOURCE.fullmatch(line):
+        return {"sources": (*session.sources, Source(match[1], match[2], _WAYS[match[3]]))}
     match = _PORT.fullmatch(line)
     if not match:
         return None
     found: dict[str, t.Any] = {"interfaces": (*session.interfaces, canonical(match[1]))}
-    return {**found, "type": "rspan_source", "remote_vlan": int(match[2])} if match[2] else found
+    found.update({"type": "rspan_source", "remote_vlan": int(match[2])} if match[2] else {})
+    return {**found, **strange(session, line)} if match[3] else found
+
+
+def refuse(want: Session, text: str) -> None:
+    """Raise Refused for a source that is not there: typing its name to mirror it would make it."""
+    there: dict[str, set[str]] = {"interface": set(), "vlan": {"1"}}
+    for _, line in lines(text):
+        if match := _INTERFACE.fullmatch(line):
+            there[match[1]].add(canonical(match[2]))
+        elif match := re.fullmatch(r"vlan batch ([\d to]{1,4000})", line):
+            there["vlan"].update(_batch(match[1]))
+    for kind, name, _ in want.sources:
+        if name not in there[kind]:
+            raise Refused(f"the switch has no {kind} {name}, and would make it if it were mirrored: check its name")
+
+
+def _batch(text: str) -> list[str]:
+    try:
+        return [str(vlan) for vlan in numbers(re.sub(r"(?<=\d) (?=\d)", ",", text.strip()), " to ")]
+    except ValueError:
+        return []
 
 
 def _render(want: Session | None, have: Session | None, to: str) -> list[str]:
@@ -106,6 +130,7 @@ PLATFORM = Platform(
     render=functools.partial(_render, to="to "),
     caps=CAPABILITIES,
     interface=canonical,
+    refuse=refuse,
     save="save",
     typing=VIEWS._replace(confirm=(r"\[Y/N\]:?", "y")),
 )

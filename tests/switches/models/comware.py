@@ -52,18 +52,12 @@ class Comware(Device):
         "config-schedule": ((r"job (\S+)", "schedule_job"), (r"time once delay (\d+):(\d+)", "delay")),
     }
     invalid = "% Unrecognized command found at '^' position."
-    comment = "!"
+    separator = "#"
 
     def setup(self) -> None:
         self.groups: dict[int, dict[str, t.Any]] = {}
         self.jobs: dict[str, dict[int, str]] = {}
         self.schedules: dict[str, dict[str, t.Any]] = {}
-
-    def apply(self, line: str) -> str:
-        if line.strip() == "#":
-            self.stack = []
-            return ""
-        return super().apply(line)
 
     def interface(self, match: re.Match[str]) -> None:
         self.interfaces.setdefault(full(match[1]), [])

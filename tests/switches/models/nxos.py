@@ -54,7 +54,7 @@ class Nxos(Device):
 
     def open(self, match: re.Match[str]) -> str:
         kind = match[2] or "local"
-        new = {"kind": kind, "shut": True, "sources": {}, "to": [], "vlans": set(), "acl": "", "one": {}}
+        new: dict[str, t.Any] = {"kind": kind, "shut": True, "sources": {}, "to": [], "vlans": set(), "acl": "", "one": {}}
         session = self.sessions.setdefault(int(match[1]), new)
         if match[2] and session["kind"] != kind:
             return "ERROR: Session type cannot be changed"

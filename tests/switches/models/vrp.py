@@ -16,6 +16,7 @@ class Vrp(Device):
     """The S series, where every line takes effect at once."""
 
     to = " to"
+    separator = "#"
     invalid = "Error: Unrecognized command found at '^' position."
     top = "system"
     rules = {
@@ -35,12 +36,6 @@ class Vrp(Device):
     def setup(self) -> None:
         self.observers: dict[int, tuple[str, str]] = {}
         self.vlans: dict[int, list[str]] = {}
-
-    def apply(self, line: str) -> str:
-        if line.strip() == "#":
-            self.stack = []
-            return ""
-        return super().apply(line)
 
     def interface(self, match: re.Match[str]) -> None:
         self.enter("interface", self.interfaces.setdefault(match[1].replace(" ", ""), []))
@@ -85,8 +80,8 @@ class Vrp(Device):
         lines = ["!Software Version V200R019", "#"]
         for number, (name, vlan) in sorted(self.observers.items()):
             lines.append(f"observe-port {number} interface {name}" + (f" vlan {vlan}" if vlan else ""))
-        for vlan, inside in sorted(self.vlans.items()):
-            lines += ["#", f"vlan {vlan}", *(f" {line}" for line in inside)]
+        for tag, inside in sorted(self.vlans.items()):
+            lines += ["#", f"vlan {tag}", *(f" {line}" for line in inside)]
         for name, inside in sorted(self.interfaces.items()):
             lines += ["#", f"interface {name}", *(f" {line}" for line in inside)]
         return "\n".join([*lines, "#", "return", ""])
