@@ -124,7 +124,8 @@ def inventory(folder: pathlib.Path, ports: dict[str, int]) -> dict[str, t.Any]:
         "folder": str(folder),
     }
     hosts = {
-        name: {**login, "ansible_port": port, "ansible_network_os": CASES[name].system, **CASES[name].sessions} for name, port in ports.items()
+        name: {**login, "ansible_port": port, "ansible_network_os": CASES[name].system, **CASES[name].sessions}
+        for name, port in ports.items()
     }
     return {"all": {"children": {"switches": {"hosts": hosts}}}}
 
