@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import typing as t
 
 from ..settings.apply import apply, look, preview, refuse_conflicts, restore
@@ -128,6 +129,14 @@ def put_back(host: Host, store: Store, platform: Platform, campaign: str, check:
     if failed:
         raise Refused(f"not put back: {'; '.join(failed)}")
     return results
+
+
+def runs_of(store: Store, campaign: str) -> list[str]:
+    """Return the ids of the journals that *campaign*, an id or the name in one, means. Raises Refused for one that is unreadable."""
+    if store.journal(campaign).state():
+        return [campaign]
+    run = re.compile(rf"\d{{8}}T\d{{6}}Z-{re.escape(campaign)}-[0-9a-f]{{6}}")
+    return [name for name in store.open_states() if run.fullmatch(name)]
 
 
 def open_sessions(host: Host, store: Store, campaign: str) -> tuple[Options, Options]:
