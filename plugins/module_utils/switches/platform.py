@@ -84,15 +84,15 @@ def _nothing_more(text: str) -> tuple[str, ...]:
 class Timer(t.NamedTuple):
     """The dead-man timer: a job on the switch that removes one session, and nothing else, should nobody come back.
 
-    *start*(session, minutes, now) and *stop*(session) return commands as render() does. *parse* takes what *reads* print, one
-    after the other, and returns {session: when, in the switch's words} for the timers that are ours. Where a job starts at a
-    time of day, *clock* is the command that prints the switch's own and *read_clock* makes it the *now* of *start*.
+    *start*(session, minutes, now) and *stop*(session, text) return commands as render() does. *text* is what *reads* print, one
+    after the other, of which *parse* returns {session: when, in the switch's words} for the timers that are ours. Where a job
+    starts at a time of day, *clock* is the command that prints the switch's own and *read_clock* makes it the *now* of *start*.
     """
 
     reads: tuple[str, ...]
     parse: Callable[[str], dict[str, str]]
     start: Callable[[str, int, datetime.datetime | None], list[str]]
-    stop: Callable[[str], list[str]]
+    stop: Callable[[str, str], list[str]]
     minutes: tuple[int, int] = (1, 43200)
     clock: str | None = None
     read_clock: Callable[[str], datetime.datetime] | None = None
@@ -163,6 +163,10 @@ def _cannot(platform: Platform, what: str, otherwise: str) -> Refused:
     return Refused(f"{platform.name} cannot do {what}: {platform.caps.reasons.get(what, otherwise)}")
 
 
+#: What an exclusive option leaves when it gives way.
+_EMPTY: Mapping[str, dict[str, t.Any]] = {"sources": {"sources": ()}, "vlans": {"vlans": ()}, "acl": {"acl": None, "acl_type": None}}
+
+
 def _says(session: Session, what: str) -> bool:
     kind, _, sources = what.partition(" ")
     return any(source.kind == kind for source in session.sources) if sources else what in said(session)
@@ -173,7 +177,7 @@ def _displaced(platform: Platform, want: Session, goal: Session) -> Session:
     for pair in platform.caps.exclusive:
         for asked, other in (pair, pair[::-1]):
             if _says(want, asked) and _says(goal, other):
-                goal = dataclasses.replace(goal, **({"sources": ()} if " " in other else {other: () if other == "vlans" else None}))
+                goal = dataclasses.replace(goal, **_EMPTY[other.partition(" ")[2] or other])
     return goal
 
 
@@ -223,13 +227,18 @@ def _check_sources(platform: Platform, want: Session) -> None:
         raise _cannot(platform, "interfaces and VLANs as sources of one session", "make two sessions")
 
 
+def needs(platform: Platform, kind: str) -> list[str]:
+    """Return the options that no session of type *kind* is without."""
+    needed = [_DESTINATION[kind], *platform.caps.required.get(kind, ())]
+    needed += ["remote_vlan"] if kind == "rspan_destination" else []
+    needed += ["sources"] if not kind.endswith("destination") else []
+    return list(dict.fromkeys(needed))
+
+
 def check_complete(platform: Platform, goal: Session) -> None:
     """Raise Refused when *goal*, completed from the device, still lacks what its type needs."""
-    needed = [_DESTINATION[goal.type], *platform.caps.required.get(goal.type, ())]
-    needed += ["remote_vlan"] if goal.type == "rspan_destination" else []
-    needed += ["sources"] if not goal.type.endswith("destination") else []
-    needed += ["acl"] if goal.acl_type else []
-    missing = [option for option in dict.fromkeys(needed) if option not in said(goal)]
+    needed = needs(platform, goal.type) + (["acl"] if goal.acl_type else [])
+    missing = [option for option in needed if option not in said(goal)]
     if missing:
         raise Refused(f"session {goal.name} of type {goal.type} on {platform.name} needs {', '.join(missing)}")
 
@@ -315,7 +324,7 @@ def arm(platform: Platform, name: str, minutes: int, text: str, clock: str = "")
 def disarm(platform: Platform, name: str, text: str) -> list[str]:
     """Return the commands that take the timer of session *name* away; none where *text* has no such timer."""
     _check_name(platform, name)
-    return platform.timer.stop(name) if platform.timer and name in platform.timer.parse(text) else []
+    return platform.timer.stop(name, text) if platform.timer and name in platform.timer.parse(text) else []
 
 
 #: Everything but sources and enabled; a helper for capability tables.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..settings.model import Refused
-from . import eos, nvue, ovs, sonic, tc
+from . import comware, eos, ios, junos, nvue, nxos, ovs, sonic, tc, vrp
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,11 +18,18 @@ if t.TYPE_CHECKING:
 PLATFORMS: Mapping[str, Platform] = {
     platform.name: platform
     for platform in (
+        ios.PLATFORM,
+        ios.XE,
+        nxos.PLATFORM,
         eos.PLATFORM,
-        nvue.PLATFORM,
+        junos.PLATFORM,
+        comware.PLATFORM,
+        vrp.PLATFORM,
+        vrp.CLOUDENGINE,
         ovs.PLATFORM,
-        sonic.PLATFORM,
         tc.PLATFORM,
+        sonic.PLATFORM,
+        nvue.PLATFORM,
     )
 }  # fmt: skip
 

@@ -26,6 +26,8 @@ class Device:
     top = "config"
     invalid = "% Invalid input detected at '^' marker."
     comment = "!"
+    #: A line of stored configurations after which one is at the top again.
+    separator = ""
     interface_words = r"(?:no )?(?:description|switchport|ip|ipv6|mtu|speed|shutdown|channel-group|port|undo|lldp|spanning-tree)\b.*"
     initial = ""
 
@@ -54,6 +56,9 @@ class Device:
 
     def apply(self, line: str) -> str:
         line = " ".join(line.split())
+        if line and line == self.separator:
+            self.stack = []
+            return ""
         if not line or line.startswith(self.comment):
             return ""
         if line in ("exit", "quit"):
@@ -87,7 +92,7 @@ class Device:
 
     def show(self, command: str) -> str:
         """Print the sections of the configuration that `| section PATTERN` and the like choose, or all of it."""
-        pattern = command.partition("section ")[2]
+        pattern = command.partition("section ")[2].strip()
         return "".join(part for part in sections(self.running()) if re.search(pattern, part.splitlines()[0]))
 
     def elapse(self, minutes: int) -> None:

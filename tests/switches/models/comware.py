@@ -52,18 +52,12 @@ class Comware(Device):
         "config-schedule": ((r"job (\S+)", "schedule_job"), (r"time once delay (\d+):(\d+)", "delay")),
     }
     invalid = "% Unrecognized command found at '^' position."
-    comment = "!"
+    separator = "#"
 
     def setup(self) -> None:
         self.groups: dict[int, dict[str, t.Any]] = {}
         self.jobs: dict[str, dict[int, str]] = {}
         self.schedules: dict[str, dict[str, t.Any]] = {}
-
-    def apply(self, line: str) -> str:
-        if line.strip() == "#":
-            self.stack = []
-            return ""
-        return super().apply(line)
 
     def interface(self, match: re.Match[str]) -> None:
         self.interfaces.setdefault(full(match[1]), [])
@@ -167,7 +161,7 @@ class Comware(Device):
         before = self.clock
         super().elapse(minutes)
         for schedule in list(self.schedules.values()):
-            if before < schedule["due"] <= self.clock:
+            if "job" in schedule and before < schedule.get("due", before) <= self.clock:
                 job = self.jobs[schedule["job"]]
                 self.batch(job[number] for number in sorted(job) if job[number] != "system-view")
 
@@ -185,7 +179,9 @@ class Comware(Device):
         for name, job in self.jobs.items():
             lines += ["#", f"scheduler job {name}", *(f" command {number} {line}" for number, line in sorted(job.items()))]
         for name, schedule in self.schedules.items():
-            lines += ["#", f"scheduler schedule {name}", " user-role network-admin", f" job {schedule['job']}", f" {schedule['time']}"]
+            lines += ["#", f"scheduler schedule {name}", " user-role network-admin"]
+            lines += [f" job {schedule['job']}"] if "job" in schedule else []
+            lines += [f" {schedule['time']}"] if "time" in schedule else []
         return "\n".join([*lines, "#", "return", ""])
 
     def show(self, command: str) -> str:

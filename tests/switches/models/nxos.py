@@ -54,7 +54,7 @@ class Nxos(Device):
 
     def open(self, match: re.Match[str]) -> str:
         kind = match[2] or "local"
-        new = {"kind": kind, "shut": True, "sources": {}, "to": [], "vlans": set(), "acl": "", "one": {}}
+        new: dict[str, t.Any] = {"kind": kind, "shut": True, "sources": {}, "to": [], "vlans": set(), "acl": "", "one": {}}
         session = self.sessions.setdefault(int(match[1]), new)
         if match[2] and session["kind"] != kind:
             return "ERROR: Session type cannot be changed"
@@ -137,7 +137,7 @@ class Nxos(Device):
     def elapse(self, minutes: int) -> None:
         before = self.clock
         super().elapse(minutes)
-        for schedule in list(self.schedules.values()):
+        for schedule in [schedule for schedule in self.schedules.values() if len(schedule) == 2]:
             due = datetime.datetime.strptime(schedule["time"], STAMP).replace(tzinfo=datetime.timezone.utc)
             if before < due <= self.clock:
                 self.batch(line for line in self.jobs[schedule["job"]] if line != "configure terminal")
@@ -152,7 +152,8 @@ class Nxos(Device):
         for name, commands in self.jobs.items():
             lines += [f"scheduler job name {name}", *commands, "end-job"]
         for name, schedule in self.schedules.items():
-            lines += [f"scheduler schedule name {name}", f"  job name {schedule['job']}", f"  time start {schedule['time']}"]
+            words = (("job", "job name"), ("time", "time start"))
+            lines += [f"scheduler schedule name {name}", *(f"  {word} {schedule[key]}" for key, word in words if key in schedule)]
         return "\n".join([*lines, ""])
 
     def lines(self, number: int, session: dict[str, t.Any]) -> list[str]:

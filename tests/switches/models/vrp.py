@@ -16,6 +16,7 @@ class Vrp(Device):
     """The S series, where every line takes effect at once."""
 
     to = " to"
+    separator = "#"
     invalid = "Error: Unrecognized command found at '^' position."
     top = "system"
     rules = {
@@ -26,21 +27,15 @@ class Vrp(Device):
             (r"vlan (\d+)", "vlan"),
         ),
         "interface": (
-            (r"(undo )?port-mirroring( to)? observe-port (\d+)( both| inbound| outbound)", "mirror"),
+            (r"(undo )?port-mirroring( to)? observe-port (\d+)( both| inbound| outbound|)", "mirror"),
             (Device.interface_words, "interface_line"),
         ),
-        "vlan": ((r"(undo )?mirroring( to)? observe-port (\d+)( inbound)", "mirror"), (r"(description|undo) .+", "interface_line")),
+        "vlan": ((r"(undo )?mirroring( to)? observe-port (\d+)( inbound|)", "mirror"), (r"(description|undo) .+", "interface_line")),
     }
 
     def setup(self) -> None:
         self.observers: dict[int, tuple[str, str]] = {}
         self.vlans: dict[int, list[str]] = {}
-
-    def apply(self, line: str) -> str:
-        if line.strip() == "#":
-            self.stack = []
-            return ""
-        return super().apply(line)
 
     def interface(self, match: re.Match[str]) -> None:
         self.enter("interface", self.interfaces.setdefault(match[1].replace(" ", ""), []))
@@ -66,14 +61,14 @@ class Vrp(Device):
 
     def mirror(self, match: re.Match[str]) -> str:
         undo, to, number, way = match.groups()
-        if (to or "") != self.to:
+        if (to or "") != self.to or bool(way) == bool(undo and self.to):
             return self.invalid
         line = f"{'port-' if self.mode == 'interface' else ''}mirroring{self.to} observe-port {number}{way}"
         if undo:
-            if line not in self.here:
-                return "Error: The mirroring does not exist."
-            self.here.remove(line)
-            return ""
+            left = [other for other in self.here if not f"{other} ".startswith(f"{line} ")]
+            reply = "" if len(left) < len(self.here) else "Error: The mirroring does not exist."
+            self.here[:] = left
+            return reply
         if int(number) not in self.observers:
             return "Error: The observe port does not exist."
         if any("mirroring" in other for other in self.here):
@@ -85,8 +80,8 @@ class Vrp(Device):
         lines = ["!Software Version V200R019", "#"]
         for number, (name, vlan) in sorted(self.observers.items()):
             lines.append(f"observe-port {number} interface {name}" + (f" vlan {vlan}" if vlan else ""))
-        for vlan, inside in sorted(self.vlans.items()):
-            lines += ["#", f"vlan {vlan}", *(f" {line}" for line in inside)]
+        for tag, inside in sorted(self.vlans.items()):
+            lines += ["#", f"vlan {tag}", *(f" {line}" for line in inside)]
         for name, inside in sorted(self.interfaces.items()):
             lines += ["#", f"interface {name}", *(f" {line}" for line in inside)]
         return "\n".join([*lines, "#", "return", ""])

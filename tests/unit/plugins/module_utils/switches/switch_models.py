@@ -16,6 +16,9 @@ if t.TYPE_CHECKING:
     from tests.switches.models.base import Device
 
 
+DEVICES = {name: device for name, device in models.MODELS.items() if name in PLATFORMS}
+
+
 def typed(device: Device, commands: t.Iterable[str]) -> None:
     """Type *commands* as a user of the command line does; the switch must be content with each."""
     for command in commands:
@@ -27,17 +30,17 @@ def typed(device: Device, commands: t.Iterable[str]) -> None:
 
 def made(name: str, text: str, commands: t.Iterable[str]) -> str:
     """Return the whole running configuration of switch *text* after *commands*."""
-    device, commit = models.MODELS[name](text), PLATFORMS[name].commit
+    device, commit = DEVICES[name](text), PLATFORMS[name].commit
     typed(device, [*commands, *([commit] if commit else [])])
     return device.running()
 
 
 def shown(name: str, text: str) -> str:
     """Return what the reading commands of platform *name* print of running configuration *text*."""
-    device = models.MODELS[name](text)
+    device = DEVICES[name](text)
     return "\n".join(device.show(command) for command in PLATFORMS[name].reads)
 
 
 MODELS: dict[str, t.Callable[[str, t.Iterable[str]], str]] = {
-    name: functools.partial(made, name) for name in models.MODELS if name in PLATFORMS
+    name: functools.partial(made, name) for name in DEVICES
 }
