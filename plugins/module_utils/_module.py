@@ -84,15 +84,18 @@ def place_of(module: AnsibleModule) -> Host:
     return Switch(_sender(module._socket_path)) if module._socket_path else Host()
 
 
-def _sender(socket_path: str) -> Callable[[str], str]:
+def _sender(socket_path: str) -> Callable[[str, str | None, str | None], str]:
     connection = Connection(socket_path)
 
-    def send(line: str) -> str:
+    def send(line: str, question: str | None, answer: str | None) -> str:
         try:
-            return str(connection.get(command=line))
+            reply = connection.get(command=line, prompt=question, answer=answer)
         except SwitchError as error:
             words = " ".join(str(error).split())
             raise Refused(f"the switch answered {line!r} with {words!r}") from error
+        if reply in (None, "None"):  # which is what network_cli makes of everything once the channel is closed
+            raise Refused(f"the connection to the switch broke at {line!r}")
+        return str(reply)
 
     return send
 

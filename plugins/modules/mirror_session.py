@@ -159,6 +159,14 @@ options:
     type: str
     choices: [never, changed, always]
     default: never
+  verify:
+    description:
+      - The configuration is always read again. With V(operational) it is a failure too when the switch says that the session
+        does not work, for example because no route leads to the collector. Otherwise that is a warning.
+      - Only platforms that say so when they are read know of it, which are those that are reached by ssh.
+    type: str
+    choices: [config, operational]
+    default: config
   campaign:
     description:
       - Id under which the journal remembers what was changed. V(standing) is everything outside a campaign.
@@ -167,6 +175,9 @@ options:
   expires:
     description:
       - After how long the session goes by itself, for example V(30m) or V(2h), or V(forever).
+      - A job on the switch removes that one session then, on every platform that has such jobs. docs/switches.md says which
+        do not, and a warning does too. Hosts do it as with every other setting.
+      - A later call that says so sets the time anew. One that does not leaves it as it is.
     type: str
   journal:
     description:
@@ -325,6 +336,7 @@ OPTIONS: dict[str, t.Any] = {
     "replace_foreign": {"type": "bool", "default": False},
     "recreate": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
     "save": {"type": "str", "choices": ["never", "changed", "always"], "default": "never"},
+    "verify": {"type": "str", "choices": ["config", "operational"], "default": "config"},
     "campaign": {"type": "str", "default": "standing"},
     "expires": {"type": "str"},
     "journal": {"type": "path", "default": "evidence/switches"},
@@ -363,9 +375,12 @@ def change(module: AnsibleModule, platform: Platform, host: Host, store: Store) 
     params = module.params
     key = key_of(platform, params["session"])
     options = wanted(params) if params["state"] == "present" else None
-    asked = Asked(key, options, valid_id(params["campaign"]), params["replace_foreign"], params["recreate"] == "auto")
     seconds = seconds_of(params["expires"] or FOREVER)
-    outcome = reach(host, store, asked, module.check_mode)
+    asked = Asked(key, options, valid_id(params["campaign"]), params["replace_foreign"], params["recreate"] == "auto", seconds)
+    outcome = reach(host, store, platform, asked, module.check_mode)
+    if seconds and not platform.host and not platform.timer:
+        why = platform.caps.reasons.get("timer", "nothing on the switch can remove a session later")
+        module.warn(f"{platform.name} does not end the session by itself: {why}. End it with state: absent, or with restore.yml.")
     if params["expires"] and platform.host and not module.check_mode:
         expire(host, store, asked.campaign, seconds)
     return {
@@ -376,13 +391,24 @@ def change(module: AnsibleModule, platform: Platform, host: Host, store: Store) 
     }
 
 
-def restored(module: AnsibleModule, host: Host, store: Store) -> dict[str, t.Any]:
+def restored(module: AnsibleModule, platform: Platform, host: Host, store: Store) -> dict[str, t.Any]:
     campaign = valid_id(module.params["campaign"])
     before, after = open_sessions(host, store, campaign)
-    results = put_back(host, store, campaign, module.check_mode)
+    results = put_back(host, store, platform, campaign, module.check_mode)
     done = any(result.outcome == "restored" for result in results) or (module.check_mode and before != after)
     rows = [{**result._asdict(), "key": list(result.key)} for result in results]
     return {"changed": done, "before": before, "after": after, "commands": [], "restored": rows}
+
+
+def look_at_work(module: AnsibleModule, platform: Platform, host: Host) -> None:
+    """Say what the switch itself finds wrong with the session that was asked for."""
+    if module.params["state"] != "present" or module.check_mode or not platform.host:
+        return
+    session = platform.parse(read_text(host, platform)).get(module.params["session"])
+    if session and session.fault:
+        if module.params["verify"] == "operational":
+            raise Refused(f"session {session.name} is as wanted, but mirrors nothing: {session.fault}")
+        module.warn(f"session {session.name} mirrors nothing yet: {session.fault}")
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -396,7 +422,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if params["state"] == "gathered":
         sessions = platform.parse(read_text(host, platform))
         return {"changed": False, "sessions": {name: as_options(session) for name, session in sessions.items()}}
-    result = restored(module, host, store) if params["state"] == "restored" else change(module, platform, host, store)
+    result = restored(module, platform, host, store) if params["state"] == "restored" else change(module, platform, host, store)
+    look_at_work(module, platform, host)
     if module._diff:
         result["diff"] = {"before": result["before"], "after": result["after"]}
     result["saved"] = params["save"] == "always" or (params["save"] == "changed" and result["changed"])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import threading
@@ -16,6 +17,8 @@ if t.TYPE_CHECKING:
     from tests.switches.models.base import Device
 
 USER, PASSWORD = "admin", "lab-Only-1"
+BUSY = "Interface is busy with something else"
+SAVES = ("write memory", "copy running-config startup-config", "save force")
 
 
 class Vendor(t.NamedTuple):
@@ -25,7 +28,7 @@ class Vendor(t.NamedTuple):
     inside: str = "{host}({mode})#"
     enter: str = r"conf(igure)?( terminal)?"
     leave: str = r"end"
-    reads: str = r"show running-config.*"
+    reads: str = r"show (running-config|clock).*"
     quiet: str = r"terminal .*|write memory|copy running-config startup-config|disable|enable"
     invalid: str = "% Invalid input detected at '^' marker."
     answers: t.Mapping[str, str] = {}
@@ -48,7 +51,7 @@ VENDORS = {
 
 
 class Terminal:
-    """One login. Lines that begin with `lab` are for the double itself, see README.md."""
+    """One login."""
 
     def __init__(self, switch: FakeSwitch) -> None:
         self.switch, self.configuring = switch, False
@@ -61,8 +64,6 @@ class Terminal:
     def type(self, line: str) -> str:
         """Return what the switch prints; raises EOFError where the connection is to break."""
         vendor, line = self.switch.vendor, " ".join(line.split())
-        if line.startswith("lab "):
-            return self.switch.control(*line.split(" ")[1:])
         if self.configuring:
             return self._configure(line)
         if re.fullmatch(vendor.enter, line):
@@ -71,7 +72,7 @@ class Terminal:
         if re.fullmatch(vendor.reads, line):
             return self.switch.device.show(line)
         if not line or re.fullmatch(vendor.quiet, line):
-            self.switch.note_save(line)
+            self.switch.saves += line in SAVES
             return ""
         return vendor.answers.get(line, vendor.invalid)
 
@@ -83,38 +84,25 @@ class Terminal:
 
 
 class FakeSwitch(paramiko.ServerInterface):
-    """A switch with state that outlives its logins. *typed* has every line that reached its configuration mode."""
+    """A switch with state that outlives its logins. *typed* has every line that reached its configuration mode.
 
-    def __init__(self, system: str, host: str, device: Device) -> None:
+    A line with the word *busy* is refused with BUSY and no sign of an error; at the first with the word *breaks* the
+    connection is cut before it is obeyed.
+    """
+
+    def __init__(self, system: str, host: str, device: Device, busy: str = "", breaks: str = "") -> None:
         self.vendor, self.host, self.device = VENDORS[system], host, device
+        self.busy, self.breaks = busy, breaks
         self.typed: list[str] = []
         self.saves = 0
-        self.refusal: tuple[str, str] | None = None
-        self.breaks_at: str | None = None
 
     def configure(self, line: str) -> str:
         self.typed.append(line)
-        if self.breaks_at and re.search(self.breaks_at, line):
-            self.breaks_at = None
+        words = line.split()
+        if self.breaks in words:
+            self.breaks = ""
             raise EOFError
-        if self.refusal and re.search(self.refusal[0], line):
-            return self.refusal[1]
-        return self.device.apply(line)
-
-    def control(self, word: str, *words: str) -> str:
-        """Do what the tests ask over the same connection as Ansible: refuse WORD TEXT, accept, break WORD, wait MINUTES, typed, saves."""
-        if word == "refuse":
-            self.refusal = (words[0], " ".join(words[1:]))
-        elif word == "accept":
-            self.refusal = None
-        elif word == "break":
-            self.breaks_at = words[0]
-        elif word == "wait":
-            self.device.elapse(int(words[0]))
-        return {"typed": str(len(self.typed)), "saves": str(self.saves)}.get(word, "")
-
-    def note_save(self, line: str) -> None:
-        self.saves += bool(re.match(r"write|copy|save", line))
+        return BUSY if self.busy in words else self.device.apply(line)
 
     def check_auth_password(self, username: str, password: str) -> int:
         return paramiko.AUTH_SUCCESSFUL if (username, password) == (USER, PASSWORD) else paramiko.AUTH_FAILED
@@ -134,7 +122,7 @@ class FakeSwitch(paramiko.ServerInterface):
 
     def _serve(self, channel: paramiko.Channel) -> None:
         terminal = Terminal(self)
-        channel.sendall(terminal.prompt())
+        channel.sendall("\r\n" + terminal.prompt())
         try:
             for line in _lines(channel):
                 if not terminal.configuring and line.strip() in ("exit", "quit"):
@@ -144,7 +132,8 @@ class FakeSwitch(paramiko.ServerInterface):
                 channel.sendall(said.replace("\n", "\r\n") + terminal.prompt())
         except (EOFError, OSError):
             pass
-        channel.close()
+        with contextlib.suppress(EOFError, OSError):
+            channel.close()
 
 
 def _lines(channel: paramiko.Channel) -> t.Iterator[str]:
@@ -165,7 +154,7 @@ class Server:
         self.port = self._socket.getsockname()[1]
         self._transports: list[paramiko.Transport] = []
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Server:  # noqa: PYI034 - typing.Self is newer than Python 3.9
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 

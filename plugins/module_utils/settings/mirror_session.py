@@ -16,7 +16,7 @@ from ..switches.session import OWNER, Session, Source, as_options, from_options,
 from .model import Kind, Reading, Refused, Value, show
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from ..host import Host
     from ..switches.platform import Platform
@@ -69,15 +69,16 @@ class MirrorSession(Kind):
 
     def commands(self, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> list[str]:
         platform = platform_of(scope)
-        pairs = [(session_of(value) if value else None, current.get(name)) for name, value in wanted.items()]
-        return [command for goal, have in pairs for command in change(platform, goal, session_of(have) if have else None)[1]]
+        found: list[str] = []
+        for name, value in wanted.items():
+            have = current.get(name)
+            goal, exact = session_of(value) if value else None, AT_LEAST not in (value or {})
+            found += change(platform, goal, session_of(have) if have else None, exact)[1]
+        return found
 
     def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
-        platform, commands = platform_of(scope), self.commands(scope, wanted, current)
-        if isinstance(host, Switch):
-            host.configure("configure terminal", commands, ["end"])
-            return
-        onbox.apply(host, commands)
+        commands = self.commands(scope, wanted, current)
+        run(host, platform_of(scope), commands)
 
 
 def wish(want: Mapping[str, Value] | None, campaign: str, ours: Collection[str], replace_foreign: bool, recreate: bool) -> Value:
@@ -99,12 +100,20 @@ def read_text(host: Host, platform: Platform) -> str:
     return onbox.read(platform, host)
 
 
+def run(host: Host, platform: Platform, commands: Sequence[str]) -> None:
+    """Carry out rendered *commands*. Raises Refused with the switch's own words."""
+    if isinstance(host, Switch):
+        host.configure(platform.typing, [*commands, *([platform.commit] if platform.commit else [])])
+    else:
+        onbox.apply(host, commands)
+
+
 def save(host: Host, platform: Platform) -> None:
     """Write the switch's startup configuration, where it has one of its own. Raises Refused."""
     if platform.save is None:
         return
     if isinstance(host, Switch):
-        host.send(platform.save)
+        host.send(platform.save, platform.typing.confirm)
     else:
         onbox.run(host, platform.save)
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import typing as t
 
 from ..host import Host
@@ -13,30 +15,44 @@ from ..settings.model import Refused
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from .platform import Typing
+
 
 class Switch(Host):
-    """*send* types a line and returns what the switch printed; it raises Refused with the reply that it knows as an error."""
+    """*ask*(line, question, answer) types a line, answers the question where it comes, and returns what the switch printed.
 
-    def __init__(self, send: Callable[[str], str]) -> None:
-        self.send = send
+    It raises Refused with a reply that it knows as an error.
+    """
 
-    def configure(self, enter: str, commands: Iterable[str], leave: Iterable[str]) -> None:
-        """Type *commands* in configuration mode, up to the first that is refused.
+    def __init__(self, ask: Callable[[str, str | None, str | None], str]) -> None:
+        self._ask = ask
 
-        Raises Refused with every reply: a switch that obeys is silent, and whether it did in the end is for reading back to say.
+    def send(self, line: str, confirm: tuple[str, str] | None = None) -> str:
+        return self._ask(line, *(confirm or (None, None)))
+
+    def configure(self, typing: Typing, commands: Iterable[str]) -> None:
+        """Type *commands* in configuration mode, up to the first that the connection plugin knows to be refused.
+
+        Raises Refused with all that the switch said: one that obeys is silent, and whether it did in the end is for reading
+        back to say.
         """
-        self.send(enter)
-        said: list[str] = []
-        try:
-            for command in commands:
-                said += self._reply(command)
-        except Refused as refusal:
-            said.append(str(refusal))
-        for command in leave:
-            self.send(command)
+        for line in typing.enter:
+            self.send(line)
+        said, refused = self._typed(commands, typing.chatter)
+        for line in typing.abandon if refused else typing.leave:
+            with contextlib.suppress(Refused):  # a connection that broke needs no leaving
+                self.send(line)
         if said:
             raise Refused("; ".join(said))
 
-    def _reply(self, command: str) -> list[str]:
-        words = " ".join(self.send(command).split())
-        return [f"the switch answered {command!r} with {words!r}"] if words else []
+    def _typed(self, lines: Iterable[str], chatter: str) -> tuple[list[str], bool]:
+        """Return what the switch said to *lines*, and whether one of them was refused, after which no other was typed."""
+        said = []
+        for line in lines:
+            try:
+                words = " ".join(re.sub(chatter, "", self.send(line)).split())
+            except Refused as refusal:
+                return [*said, str(refusal)], True
+            if words:
+                said.append(f"the switch answered {line!r} with {words!r}")
+        return said, False

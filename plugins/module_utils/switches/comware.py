@@ -13,7 +13,7 @@ import re
 import typing as t
 
 from .names import namer, numbers
-from .platform import Capabilities, Platform, Timer, options
+from .platform import VIEWS, Capabilities, Platform, Timer, options
 from .reading import TIMER, jobs, lines, sources, strange, understood, value
 from .session import Session, Source, normal
 
@@ -154,6 +154,7 @@ PLATFORM = Platform(
     caps=CAPABILITIES,
     interface=canonical,
     save="save force",
+    typing=VIEWS,
     timer=Timer(
         reads=("display current-configuration",),
         parse=lambda text: jobs(text, _JOB, _TIME),

@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from .names import numbers
-from .platform import Capabilities, Platform, Timer, options
+from .platform import Capabilities, Platform, Timer, Typing, options
 from .reading import TIMER, lines, number, strange, understood, value
 from .session import Session, Source, normal
 
@@ -148,5 +148,7 @@ PLATFORM = Platform(
     caps=CAPABILITIES,
     interface=canonical,
     commit="commit",
+    # Exclusive, since a commit would make somebody else's unfinished changes effective too.
+    typing=Typing(("configure exclusive",), ("exit",), ("rollback 0", "exit"), r"\[edit[^\]]*\]|commit complete|load complete"),
     timer=Timer(reads=("show configuration event-options | display set",), parse=_timers, start=_start, stop=_stop),
 )

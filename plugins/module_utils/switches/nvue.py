@@ -101,7 +101,7 @@ def _size(truncate: dict[str, t.Any] | None) -> int | None:
 
 def render(want: Session | None, have: Session | None) -> list[str]:
     """Return the commands that prepare and apply *want*."""
-    if want is None and have is None:
+    if want == have:
         return []
     gone = [f"nv unset system port-mirror session {have.name}"] if have else []
     return [*gone, *(_lines(want) if want else ()), APPLY]

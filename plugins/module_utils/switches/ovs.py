@@ -155,6 +155,8 @@ def _number(text: str | None) -> int | None:
 
 def render(want: Session | None, have: Session | None) -> list[str]:
     """Return one transaction, and the purge that makes the running flows follow it."""
+    if want == have:
+        return []
     if want is not None:
         return [_transaction(_reach(want, fresh=have is None)), PURGE]
     return [_transaction(_gone(have)), PURGE] if have else []

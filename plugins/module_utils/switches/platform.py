@@ -81,6 +81,23 @@ def _nothing_more(text: str) -> tuple[str, ...]:
     return ()
 
 
+class Typing(t.NamedTuple):
+    """What enters configuration mode, what leaves it when all was taken, and what when a line, or the commit, was refused.
+
+    *chatter* is what the switch says to a line that it took. *confirm* is a question that saving asks, and the answer.
+    """
+
+    enter: tuple[str, ...] = ("configure terminal",)
+    leave: tuple[str, ...] = ("end",)
+    abandon: tuple[str, ...] = ("end",)
+    chatter: str = r"(?!)"
+    confirm: tuple[str, str] | None = None
+
+
+#: Comware and VRP.
+VIEWS = Typing(("system-view",), ("return",), ("return",))
+
+
 class Timer(t.NamedTuple):
     """The dead-man timer: a job on the switch that removes one session, and nothing else, should nobody come back.
 
@@ -122,6 +139,7 @@ class Platform(t.NamedTuple):
     save: str | None = None
     host: bool = False
     more: Callable[[str], tuple[str, ...]] = _nothing_more
+    typing: Typing = Typing()
     commit: str | None = None
     timer: Timer | None = None
 
@@ -268,15 +286,15 @@ def plan(platform: Platform, want: Session, have: Session | None) -> Plan:
     return Plan(how, have, goal, commands)
 
 
-def change(platform: Platform, goal: Session | None, have: Session | None) -> tuple[str, list[str]]:
+def change(platform: Platform, goal: Session | None, have: Session | None, exact: bool = False) -> tuple[str, list[str]]:
     """Return how *have* becomes *goal*, of which no option is left out, and the commands.
 
-    An option that is to go again is not taken out of a session: it is made anew without.
+    With *exact* nothing else may stay: an option that is to go is not taken out of a session, it is made anew without.
     """
     if have is None or goal is None:
         how = "none" if goal is have else "remove" if goal is None else "create"
         return how, [] if goal is have else platform.render(goal, have)
-    changed, gone = differing(goal, have), said(have).keys() - said(goal).keys()
+    changed, gone = differing(goal, have), said(have).keys() - said(goal).keys() if exact else frozenset()
     if not changed and not gone:
         return "none", []
     if gone or changed & (platform.caps.immutable | {"type"}):

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import math
 import typing as t
 
 from ..settings.apply import apply, look, preview, refuse_conflicts, restore
 from ..settings.journal import Owner
-from ..settings.mirror_session import AT_LEAST, wish
+from ..settings.mirror_session import AT_LEAST, run, wish
 from ..settings.model import Key, Refused
+from .cli import Switch
+from .platform import arm, disarm
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,37 +21,58 @@ if t.TYPE_CHECKING:
     from ..host import Host
     from ..settings.apply import Outcome, Restored
     from ..settings.journal import State, Store
-    from .platform import Platform
+    from .platform import Platform, Timer
 
 Options = dict[str, t.Any]
 
 
 class Asked(t.NamedTuple):
-    """What is to become of session *key*: *options* are those of the module, None for none of it."""
+    """What is to become of session *key*: *options* are those of the module, None for none of it.
+
+    *seconds* is after how long the switch itself removes the session, None where it does not.
+    """
 
     key: Key
     options: Options | None
     campaign: str
     replace_foreign: bool
     recreate: bool
+    seconds: float | None = None
 
 
 def key_of(platform: Platform, name: str) -> Key:
     return Key("mirror_session", platform.name, name)
 
 
-def reach(host: Host, store: Store, asked: Asked, check: bool) -> Outcome:
+def reach(host: Host, store: Store, platform: Platform, asked: Asked, check: bool) -> Outcome:
     """Make, change or remove the session; with *check* say only what would be done. Raises Refused."""
     states = store.open_states()
     desired = {asked.key: wish(asked.options, asked.campaign, _held(states), asked.replace_foreign, asked.recreate)}
+    outcome = preview(host, desired)
+    refuse_conflicts(states, asked.campaign, outcome.after)
     if check:
-        outcome = preview(host, desired)
-        refuse_conflicts(states, asked.campaign, outcome.after)
         return outcome
+    if isinstance(host, Switch) and platform.timer:
+        _set_timer(host, platform, asked, new=not outcome.before[asked.key])
     outcome = apply(host, store, Owner(asked.campaign, who="module"), desired)
     if asked.options is None:
         _forget(store, asked)
     return outcome
+
+
+def _set_timer(host: Switch, platform: Platform, asked: Asked, new: bool) -> None:
+    """Have the switch remove the session in time, before it is made. A timer that an earlier session left must not end this one."""
+    if asked.options is not None and asked.seconds is None and not new:
+        return
+    timer = t.cast("Timer", platform.timer)
+    text = "\n".join(host.send(command) for command in timer.reads)
+    if asked.options is None or asked.seconds is None:
+        commands = disarm(platform, asked.key.name, text)
+    else:
+        clock = host.send(timer.clock) if timer.clock else ""
+        commands = arm(platform, asked.key.name, math.ceil(asked.seconds / 60), text, clock)
+    if commands:
+        run(host, platform, commands)
 
 
 def plain(value: t.Any) -> Options:
@@ -75,11 +99,14 @@ def _forget(store: Store, asked: Asked) -> None:
             journal.close()
 
 
-def put_back(host: Host, store: Store, campaign: str, check: bool) -> list[Restored]:
+def put_back(host: Host, store: Store, platform: Platform, campaign: str, check: bool) -> list[Restored]:
     """Put back what *campaign* changed. Raises Refused where that failed; with *check* returns what differs."""
     if check:
         return []
     results = restore(host, store, campaign)
+    for result in results:
+        if isinstance(host, Switch) and platform.timer:
+            _set_timer(host, platform, Asked(result.key, None, campaign, False, False), new=False)
     failed = [f"{result.key}: {result.reason}" for result in results if result.outcome == "failed"]
     if failed:
         raise Refused(f"not put back: {'; '.join(failed)}")

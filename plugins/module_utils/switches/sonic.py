@@ -90,6 +90,8 @@ def _number(text: t.Any) -> int | None:
 
 def render(want: Session | None, have: Session | None) -> list[str]:
     """Return the removal of what there is and the making of what is wanted."""
+    if want == have:
+        return []
     gone = [f"config mirror_session remove {have.name}"] if have else []
     return gone + ([shlex.join(_added(want))] if want else [])
 

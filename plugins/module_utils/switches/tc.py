@@ -147,6 +147,8 @@ def refuse(want: Session, text: str) -> None:
 
 
 def render(want: Session | None, have: Session | None) -> list[str]:
+    if want == have:
+        return []
     if want is None:
         return _removed(have) if have else []
     if have and _side(want) != _side(have):

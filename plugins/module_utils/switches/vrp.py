@@ -15,7 +15,7 @@ import typing as t
 
 from ..settings.model import Refused
 from .names import namer, numbers
-from .platform import Capabilities, Platform, options
+from .platform import VIEWS, Capabilities, Platform, options
 from .reading import lines, strange, understood
 from .session import DIRECTIONS, Session, Source, normal
 
@@ -131,11 +131,13 @@ PLATFORM = Platform(
     caps=CAPABILITIES,
     interface=canonical,
     refuse=refuse,
-    save="save force",
+    save="save",
+    typing=VIEWS._replace(confirm=(r"\[Y/N\]:?", "y")),
 )
 CLOUDENGINE = PLATFORM._replace(
     name="cloudengine",
-    systems=("wirefleet.capture.cloudengine", "cloudengine", "community.network.ce", "ce"),
+    systems=("cloudengine", "community.network.ce", "ce"),
     render=functools.partial(_render, to=""),
     commit="commit",
+    typing=PLATFORM.typing._replace(abandon=("clear configuration candidate", "return")),
 )
