@@ -221,7 +221,7 @@ def _port(want: Session) -> list[str]:
     }  # fmt: skip
     if want.header_type == 3:
         values["erspan_dir"] = int(all(source.direction == "tx" for source in want.sources))
-    inside = ",".join(f'{name}="{value}"' for name, value in values.items() if value is not None)
+    inside = ",".join(f"{name}={value}" for name, value in values.items() if value is not None)
     return ["--", "set", "Interface", tunnel(want.name), "type=erspan", f"options={{{inside}}}", f"external_ids:owner={OWNER}"]
 
 

@@ -36,7 +36,6 @@ CAPABILITIES = Capabilities(
     reasons={
         "vlan sources": "it mirrors devices: name a VLAN device as an interface",
         "truncate": "a tunnel cuts frames at its mtu, so say mtu",
-        "name": "the number of a session is the preference of its filters",
     },
     immutable=frozenset({"destination_ip", "source_ip", "erspan_id", "ttl", "dscp", "header_type"}),
     can_disable=False,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 import typing as t
 import uuid
 
@@ -122,7 +121,7 @@ class Ovs(Box):
             if key:
                 row.setdefault(column, {})[key] = text.strip('"')
             elif text.startswith("{"):
-                row[column] = dict(re.findall(r'([a-z_]+)="([^"]*)"', text))
+                row[column] = dict(pair.split("=") for pair in text.strip("{}").split(","))
             elif column in SETS:
                 row[column] = [] if text == "[]" else [self.handles[one] if one.startswith("@") else int(one) for one in text.split(",")]
             else:
