@@ -95,12 +95,19 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[dict[str, dict[str, t.Any]]]:
-    """Run the story on all switches at once and return {platform: {task: result}}, and the switches as they are at the end."""
+def collections() -> None:
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-    folder = tmp_path_factory.mktemp("switches")
     subprocess.run([sys.executable, str(ROOT / "tests/tools/network_collections.py"), str(NETWORK)], check=True)
-    switches = {name: FakeSwitch(name, f"sw-{name}", MODELS[name](case.before), case.busy, case.breaks) for name, case in CASES.items()}
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory, collections: None) -> t.Iterator[dict[str, dict[str, t.Any]]]:
+    """Run the story on all switches at once and return {platform: {task: result}}, and the switches as they are at the end."""
+    folder = tmp_path_factory.mktemp("switches")
+    switches = {
+        name: FakeSwitch(name, f"sw-{name}", t.cast("Device", MODELS[name](case.before)), case.busy, case.breaks)
+        for name, case in CASES.items()
+    }
     with contextlib.ExitStack() as stack:
         ports = {name: stack.enter_context(Server(switch)).port for name, switch in switches.items()}
         (folder / "hosts.yml").write_text(yaml.safe_dump(inventory(folder, ports)))
@@ -124,7 +131,8 @@ def inventory(folder: pathlib.Path, ports: dict[str, int]) -> dict[str, t.Any]:
         "folder": str(folder),
     }
     hosts = {
-        name: {**login, "ansible_port": port, "ansible_network_os": CASES[name].system, **CASES[name].sessions} for name, port in ports.items()
+        name: {**login, "ansible_port": port, "ansible_network_os": CASES[name].system, **CASES[name].sessions}
+        for name, port in ports.items()
     }
     return {"all": {"children": {"switches": {"hosts": hosts}}}}
 
@@ -148,10 +156,13 @@ def switch(request: pytest.FixtureRequest, story: dict[str, dict[str, t.Any]]) -
 
 
 def shown(name: str, device: Device) -> str:
-    """Return what the switch prints of its mirrors and timers; an interface without a line of its own says nothing."""
+    """Return what the switch prints of its mirrors and timers, without what says nothing of them.
+
+    NX-OS keeps its scheduler enabled, and Comware's double prints an interface that was named once.
+    """
     platform = PLATFORMS[name]
     reads = [*platform.reads, *(platform.timer.reads if platform.timer else ())]
-    return re.sub(r"interface \S+\n#\n", "", "".join(device.show(command) for command in reads))
+    return re.sub(r"interface \S+\n#\n|feature scheduler\n", "", "".join(device.show(command) for command in reads))
 
 
 def test_check_mode_says_what_will_be_and_types_nothing(switch):
@@ -201,7 +212,7 @@ def test_what_was_made_can_be_removed(switch):
 
 def test_the_end_of_a_campaign_leaves_the_switch_as_it_was(switch):
     assert switch["restored"]["changed"] and [row["outcome"] for row in switch["restored"]["restored"]] == ["restored"]
-    before = MODELS[switch["name"]](switch["case"].before)
+    before = t.cast("Device", MODELS[switch["name"]](switch["case"].before))
     assert shown(switch["name"], switch["switch"].device) == shown(switch["name"], before)
 
 
@@ -211,3 +222,35 @@ def test_a_time_limit_sets_the_timer_of_the_switch_or_says_that_it_has_none(swit
     typed = any(job in line for line in switch["switch"].typed)
     warned = any("does not end the session by itself" in str(warning) for warning in switch["healed"].get("warnings", []))
     assert (typed, warned) == ((False, True) if timer is None else (True, False))
+
+
+@pytest.fixture
+def tor(tmp_path: pathlib.Path, collections: None) -> t.Iterator[FakeSwitch]:
+    """A Comware switch with the inventory that the role switch_mirror wants."""
+    switch = FakeSwitch("comware", "tor1", t.cast("Device", MODELS["comware"](CASES["comware"].before)))
+    with Server(switch) as server:
+        hosts = inventory(tmp_path, {"comware": server.port})
+        asked = {"switch_mirror_sessions": [CASES["comware"].sessions["first"]], "switch_mirror_journal": str(tmp_path / "journals")}
+        hosts["all"]["children"]["switches"]["hosts"]["comware"].update(asked)
+        (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+        yield switch
+
+
+def test_the_playbook_mirrors_and_restore_takes_it_back(tor, tmp_path):
+    before = shown("comware", tor.device)
+    made = playbook(tmp_path, "playbooks/switch_mirror.yml")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "mirroring-group 1 local" in tor.device.running()
+    done = playbook(tmp_path, "playbooks/restore.yml", "-e", "campaign=standing-switch-mirror")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shown("comware", tor.device) == before
+
+
+def test_a_wish_that_the_switch_cannot_fulfil_is_said_before_it_is_asked(tor, tmp_path):
+    text = (
+        (tmp_path / "hosts.yml").read_text().replace("ansible_network_os: wirefleet.capture.comware", "ansible_network_os: cisco.nxos.nxos")
+    )
+    (tmp_path / "hosts.yml").write_text(text.replace("session: '1'", "session: '99'"))
+    done = playbook(tmp_path, "playbooks/switch_mirror.yml")
+    assert done.returncode != 0 and "nxos numbers its sessions from 1 to 32, not '99'" in done.stdout
+    assert tor.typed == []

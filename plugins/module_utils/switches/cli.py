@@ -47,7 +47,7 @@ class Switch(Host):
 
     def _typed(self, lines: Iterable[str], chatter: str) -> tuple[list[str], bool]:
         """Return what the switch said to *lines*, and whether one of them was refused, after which no other was typed."""
-        said = []
+        said: list[str] = []
         for line in lines:
             try:
                 words = " ".join(re.sub(chatter, "", self.send(line)).split())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import typing as t
 
@@ -13,7 +14,7 @@ from ..settings.journal import Owner
 from ..settings.mirror_session import AT_LEAST, run, wish
 from ..settings.model import Key, Refused
 from .cli import Switch
-from .platform import arm, disarm
+from .platform import arm, disarm, timers
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,13 @@ def reach(host: Host, store: Store, platform: Platform, asked: Asked, check: boo
         return outcome
     if isinstance(host, Switch) and platform.timer:
         _set_timer(host, platform, asked, new=not outcome.before[asked.key])
-    outcome = apply(host, store, Owner(asked.campaign, who="module"), desired)
+    try:
+        outcome = apply(host, store, Owner(asked.campaign, who="module"), desired)
+    except Refused:
+        if isinstance(host, Switch) and platform.timer and not outcome.before[asked.key]:
+            with contextlib.suppress(Refused):
+                _set_timer(host, platform, asked._replace(options=None), new=False)
+        raise
     if asked.options is None:
         _forget(store, asked)
     return outcome
@@ -64,15 +71,25 @@ def _set_timer(host: Switch, platform: Platform, asked: Asked, new: bool) -> Non
     """Have the switch remove the session in time, before it is made. A timer that an earlier session left must not end this one."""
     if asked.options is not None and asked.seconds is None and not new:
         return
-    timer = t.cast("Timer", platform.timer)
-    text = "\n".join(host.send(command) for command in timer.reads)
-    if asked.options is None or asked.seconds is None:
-        commands = disarm(platform, asked.key.name, text)
-    else:
+    timer, name = t.cast("Timer", platform.timer), asked.key.name
+    wanted = asked.options is not None and asked.seconds is not None
+    text = _read(host, timer)
+    if wanted:
         clock = host.send(timer.clock) if timer.clock else ""
-        commands = arm(platform, asked.key.name, math.ceil(asked.seconds / 60), text, clock)
-    if commands:
+        commands = arm(platform, name, math.ceil((asked.seconds or 0) / 60), text, clock)
+    else:
+        commands = disarm(platform, name, text)
+    if not commands:
+        return
+    try:
         run(host, platform, commands)
+    except Refused as refusal:
+        if (name in timers(platform, _read(host, timer))) != wanted:
+            raise Refused(f"the timer of session {name} could not be {'set' if wanted else 'taken away'}: {refusal}") from refusal
+
+
+def _read(host: Switch, timer: Timer) -> str:
+    return "\n".join(host.send(command) for command in timer.reads)
 
 
 def plain(value: t.Any) -> Options:

@@ -26,10 +26,10 @@ PLATFORMS: Mapping[str, Platform] = {
         comware.PLATFORM,
         vrp.PLATFORM,
         vrp.CLOUDENGINE,
-        ovs.PLATFORM,
-        tc.PLATFORM,
-        sonic.PLATFORM,
         nvue.PLATFORM,
+        ovs.PLATFORM,
+        sonic.PLATFORM,
+        tc.PLATFORM,
     )
 }  # fmt: skip
 
