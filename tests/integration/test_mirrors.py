@@ -120,7 +120,7 @@ def fleet(platform, request):
 def mirror(platform, fleet):
     """Return mirror(**options): one call of the module for our session, which goes to the monitor by ERSPAN."""
 
-    made = []
+    made: list[dict] = []
 
     def call(check=False, direction="both", header_type=2, **options):
         erspan = {"destination_ip": ADDRESSES[MONITOR], "source_ip": ADDRESSES[SWITCH], "erspan_id": 77, "header_type": header_type}
