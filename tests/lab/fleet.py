@@ -68,7 +68,7 @@ def _rdma(name: str, number: int, **more: t.Any) -> Host:
 
 def _ends(first: int) -> tuple[Host, ...]:
     """Return two hosts that reach each other through the switch sw1."""
-    return tuple(Host(f"node{n}", first + n - 1, groups=("tcp_hosts",), behind="sw1") for n in (1, 2))
+    return tuple(Host(f"node{n}", first + n - 1, groups=("switched_hosts",), behind="sw1") for n in (1, 2))
 
 
 def _switch(switch: str, *ports: str, **more: t.Any) -> Host:
@@ -83,8 +83,10 @@ FLEETS: t.Mapping[str, tuple[Host, ...]] = {
         Host("client1", 3, groups=("tcp_hosts",)),
         Host("server1", 4, groups=("tcp_hosts",)),
         Host("mon1", 5, groups=("monitors",)),
-        Host("spare1", 6),
+        Host("spare1", 6, groups=("spares",)),
         Host("lb1", 7, groups=("dpvs",), dpvs=2),
+        _switch("ovs", "node1", "node2", number=8),
+        *_ends(9),
     ),
     "pair": (Host("node1", 1, groups=("tcp_hosts",)), Host("node2", 2, groups=("tcp_hosts",))),
     "mixed": (_rdma("rdma1", 1), Host("node1", 2, groups=("tcp_hosts",)), Host("bare1", 3, init="sshd", groups=("tcp_hosts",))),

@@ -41,8 +41,8 @@ def abilities() -> dict[str, t.Callable[[Platform], str]]:
         "both in one session": lambda platform: "yes" if platform.caps.mixed_sources else "",
         "can be disabled": lambda platform: letters(platform, set(platform.caps.types) - platform.caps.always_on) if platform.caps.can_disable else "",
         **options,
-        "made anew for": lambda platform: ", ".join(sorted(platform.caps.immutable | {"type"})),
-        "dead-man timer": lambda platform: "yes" if platform.timer else "",
+        "made anew for": lambda platform: "anything" if platform.caps.immutable >= {*OPTIONS} else ", ".join(sorted(platform.caps.immutable | {"type"})),
+        "dead-man timer": lambda platform: "yes" if platform.timer else "the host itself" if platform.host else "",
     }
 
 

@@ -79,6 +79,8 @@ class MirrorSession(Kind):
     def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
         commands = self.commands(scope, wanted, current)
         run(host, platform_of(scope), commands)
+        if not isinstance(host, Switch):
+            onbox.settle(platform_of(scope), host, [name for name, value in wanted.items() if value])
 
 
 def wish(want: Mapping[str, Value] | None, campaign: str, ours: Collection[str], replace_foreign: bool, recreate: bool) -> Value:

@@ -56,7 +56,7 @@ _OURS = re.compile(r"nv (?:set|unset) system port-mirror session ([0-9]{1,2})\b.
 def parse(text: str) -> dict[str, Session]:
     """Return the applied sessions; one that has pending changes has no sources, so that it is set anew whatever is wanted."""
     try:
-        tree = next(iter(documents(said(text, APPLIED))), {})
+        tree: t.Any = next(iter(documents(said(text, APPLIED))), {})
         found = {name: _session(name, kinds) for name, kinds in tree.items() if kinds}
     except (AttributeError, KeyError, TypeError, ValueError):
         raise Refused(f"nv answers in a form that nobody here knows: look at {APPLIED}") from None
@@ -95,13 +95,13 @@ def _session(name: str, kinds: dict[str, t.Any]) -> Session:
 
 
 def _size(truncate: dict[str, t.Any] | None) -> int | None:
-    size = (truncate or {}).get("size")
-    return int(size) if str(size).isdecimal() else None
+    size = str((truncate or {}).get("size"))
+    return int(size) if size.isdecimal() else None
 
 
 def render(want: Session | None, have: Session | None) -> list[str]:
     """Return the commands that prepare and apply *want*."""
-    if want is None and have is None:
+    if want == have:
         return []
     gone = [f"nv unset system port-mirror session {have.name}"] if have else []
     return [*gone, *(_lines(want) if want else ()), APPLY]

@@ -155,6 +155,8 @@ def _number(text: str | None) -> int | None:
 
 def render(want: Session | None, have: Session | None) -> list[str]:
     """Return one transaction, and the purge that makes the running flows follow it."""
+    if want == have:
+        return []
     if want is not None:
         return [_transaction(_reach(want, fresh=have is None)), PURGE]
     return [_transaction(_gone(have)), PURGE] if have else []
@@ -219,7 +221,7 @@ def _port(want: Session) -> list[str]:
     }  # fmt: skip
     if want.header_type == 3:
         values["erspan_dir"] = int(all(source.direction == "tx" for source in want.sources))
-    inside = ",".join(f'{name}="{value}"' for name, value in values.items() if value is not None)
+    inside = ",".join(f"{name}={value}" for name, value in values.items() if value is not None)
     return ["--", "set", "Interface", tunnel(want.name), "type=erspan", f"options={{{inside}}}", f"external_ids:owner={OWNER}"]
 
 

@@ -56,8 +56,8 @@ canonical = namer({"Ethernet": "e", "PortChannel": "po"})
 def parse(text: str) -> dict[str, Session]:
     """Return the sessions of CONFIG_DB, with what STATE_DB says of those that are not active."""
     try:
-        rows = next(iter(documents(said(text, CONFIG))), {})
-        states = next(iter(documents(said(text, STATE))), {})
+        rows: t.Any = next(iter(documents(said(text, CONFIG))), {})
+        states: t.Any = next(iter(documents(said(text, STATE))), {})
         return {name: _session(name, row, states.get(f"MIRROR_SESSION_TABLE|{name}")) for name, row in rows.items()}
     except (AttributeError, KeyError, TypeError, ValueError):
         raise Refused("sonic-cfggen answers in a form that nobody here knows: look at sonic-cfggen -d --var-json MIRROR_SESSION") from None
@@ -90,6 +90,8 @@ def _number(text: t.Any) -> int | None:
 
 def render(want: Session | None, have: Session | None) -> list[str]:
     """Return the removal of what there is and the making of what is wanted."""
+    if want == have:
+        return []
     gone = [f"config mirror_session remove {have.name}"] if have else []
     return gone + ([shlex.join(_added(want))] if want else [])
 

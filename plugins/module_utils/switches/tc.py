@@ -36,7 +36,6 @@ CAPABILITIES = Capabilities(
     reasons={
         "vlan sources": "it mirrors devices: name a VLAN device as an interface",
         "truncate": "a tunnel cuts frames at its mtu, so say mtu",
-        "name": "the number of a session is the preference of its filters",
     },
     immutable=frozenset({"destination_ip", "source_ip", "erspan_id", "ttl", "dscp", "header_type"}),
     can_disable=False,
@@ -75,7 +74,7 @@ def more(text: str) -> tuple[str, ...]:
 
 def _json(text: str, line: str) -> list[dict[str, t.Any]]:
     """Return the objects that the program of *line* printed."""
-    found = next(iter(documents(said(text, line))), [])
+    found: t.Any = next(iter(documents(said(text, line))), [])
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
@@ -111,7 +110,7 @@ def _filters(text: str) -> Iterable[tuple[Hook, dict[str, t.Any]]]:
     for line, out in entries(text):
         words = shlex.split(line)
         if words[:5] == ["tc", "-j", "filter", "show", "dev"] and len(words) == 7 and words[6] in HOOKS:
-            rules = next(iter(documents(out)), [])
+            rules: t.Any = next(iter(documents(out)), [])
             yield from (((words[5], HOOKS.index(words[6])), rule) for rule in rules if "options" in rule)
 
 
@@ -140,13 +139,15 @@ def _add(found: dict[str, Session], hook: Hook, rule: dict[str, t.Any]) -> None:
 
 def refuse(want: Session, text: str) -> None:
     """Raise Refused for a device whose only hook is that of the older ingress qdisc, which clsact cannot join."""
-    older = {qdisc.get("dev") for qdisc in _json(text, QDISCS) if qdisc.get("kind") == "ingress"}
-    taken = sorted(older & {source.name for source in want.sources})
+    older = {str(qdisc.get("dev")) for qdisc in _json(text, QDISCS) if qdisc.get("kind") == "ingress"}
+    taken = sorted({source.name for source in want.sources} & older)
     if taken:
         raise Refused(f"{taken[0]} has an ingress qdisc, beside which there is no clsact: move its filters to clsact first")
 
 
 def render(want: Session | None, have: Session | None) -> list[str]:
+    if want == have:
+        return []
     if want is None:
         return _removed(have) if have else []
     if have and _side(want) != _side(have):
@@ -190,10 +191,10 @@ def _device(want: Session, have: Session | None) -> Iterable[str]:
     """Yield what makes the tunnel, or brings the one that is there to the wanted MTU. It speaks no IPv6 of its own."""
     name = tunnel(want.name)
     if have is None:
-        ends = [*(["local", want.source_ip] if want.source_ip else []), "remote", want.destination_ip]
+        ends: list[t.Any] = [*(["local", want.source_ip] if want.source_ip else []), "remote", want.destination_ip]
         ends += ["ttl", want.ttl] if want.ttl else []
         ends += ["tos", f"{want.dscp << 2:#04x}"] if want.dscp is not None else []
-        header = ["erspan_ver", VERSIONS[want.header_type or 2]]
+        header: list[t.Any] = ["erspan_ver", VERSIONS[want.header_type or 2]]
         header += ["erspan_dir", _side(want) or SIDES[0], "erspan_hwid", 0] if want.header_type == 3 else []
         yield shlex.join(map(str, ["ip", "link", "add", "dev", name, "type", "erspan", "seq", "key", want.erspan_id, *ends, *header]))
     yield f"sysctl -qe -w net.ipv6.conf.{name}.disable_ipv6=1"

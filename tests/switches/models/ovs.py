@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 import typing as t
 import uuid
 
@@ -21,7 +20,7 @@ TABLES = ("Bridge", "Mirror", "Port", "Interface")
 BRIDGES = ("br0", "br-int")
 PORTS = (*(f"swp{port}" for port in range(1, 11)), "eth0.5", "vnet0")
 SETS = ("mirrors", "select_src_port", "select_dst_port", "select_vlan", "output_port", "output_vlan", "snaplen", "error")
-MIRROR = {column: [] for column in SETS[1:7]}
+MIRROR: dict[str, list[t.Any]] = {column: [] for column in SETS[1:7]}
 
 Row = dict[str, t.Any]
 
@@ -70,7 +69,8 @@ class Ovs(Box):
             return ""
         if words[:3] != ["ovs-vsctl", "--timeout=10", "--"]:
             return f"unknown: {words}"
-        before, self.handles = copy.deepcopy(self.tables), {}
+        before = copy.deepcopy(self.tables)
+        self.handles: dict[str, str] = {}
         try:
             for action in split(words[3:]):
                 self.act(action)
@@ -94,7 +94,7 @@ class Ovs(Box):
         elif verb == "get":
             self.handles[options["--id"]] = self.find(*rest)["_uuid"]
         elif verb == "create":
-            row = {"_uuid": str(uuid.uuid4()), "name": "", "external_ids": {}, "select_all": False, **copy.deepcopy(MIRROR)}
+            row: Row = {"_uuid": str(uuid.uuid4()), "name": "", "external_ids": {}, "select_all": False, **copy.deepcopy(MIRROR)}
             self.tables["Mirror"].append(row)
             self.handles[options["--id"]] = row["_uuid"]
             self.fill(row, rest[1:])
@@ -122,7 +122,7 @@ class Ovs(Box):
             if key:
                 row.setdefault(column, {})[key] = text.strip('"')
             elif text.startswith("{"):
-                row[column] = dict(re.findall(r'([a-z_]+)="([^"]*)"', text))
+                row[column] = dict(pair.split("=") for pair in text.strip("{}").split(","))
             elif column in SETS:
                 row[column] = [] if text == "[]" else [self.handles[one] if one.startswith("@") else int(one) for one in text.split(",")]
             else:

@@ -47,7 +47,7 @@ class Sonic(Box):
     def erspan(self, src_ip: str, dst_ip: str, dscp: str, ttl: str, gre: str = "", queue: str = "", *ports: str) -> dict[str, str]:
         row = {"type": "ERSPAN", "src_ip": src_ip, "dst_ip": dst_ip, "dscp": dscp, "ttl": ttl}
         row |= {"gre_type": str(int(gre, 0))} if gre else {}
-        return {**row, **self.common(*(*ports, "", "both")[:2], queue)}
+        return {**row, **self.common(ports[0] if ports else "", ports[1] if len(ports) > 1 else "both", queue)}
 
     def common(self, src_port: str, direction: str, queue: str) -> dict[str, str]:
         row = {"queue": queue} if queue else {}

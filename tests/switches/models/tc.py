@@ -42,7 +42,7 @@ class Tc(Box):
 
     def run(self, words: list[str]) -> str:
         """The words are those of ip and tc that the model knows; another is an error, as a typing mistake would be."""
-        verbs = {
+        verbs: dict[tuple[str, ...], t.Callable[..., str]] = {
             ("ip", "link", "add"): self.add_link, ("ip", "link", "set"): self.set_link, ("ip", "link", "del"): self.del_link,
             ("tc", "qdisc", "replace"): self.hook, ("tc", "filter", "add"): self.add_filter, ("tc", "filter", "del"): self.del_filter,
             ("sysctl", "-qe", "-w"): lambda *words: "",
@@ -58,8 +58,8 @@ class Tc(Box):
         data: dict[str, t.Any] = {"ttl": 0}
         for key, value in zip(pairs[::2], pairs[1::2]):
             data[key] = int(value) if key in NUMBERS else value
-        key = int(data.pop("key"))
-        data |= {"ikey": f"0.0.{key >> 8}.{key & 255}", "okey": f"0.0.{key >> 8}.{key & 255}"}
+        session = int(data.pop("key"))
+        data |= {"ikey": f"0.0.{session >> 8}.{session & 255}", "okey": f"0.0.{session >> 8}.{session & 255}"}
         self.links.append({"ifname": name, "flags": [], "mtu": 1450, "linkinfo": {"info_kind": kind, "info_data": data}})
         return ""
 
@@ -96,7 +96,7 @@ class Tc(Box):
             return "Cannot find device"
         if any(rule["pref"] == int(pref) for rule in rules):
             return "RTNETLINK answers: File exists"
-        does = {"kind": "mirred", "mirred_action": action, "direction": direction, "to_dev": target, "cookie": cookie}
+        does: dict[str, t.Any] = {"kind": "mirred", "mirred_action": action, "direction": direction, "to_dev": target, "cookie": cookie}
         does["control_action"] = {"type": control}
         rules.append({"protocol": protocol, "pref": int(pref), "kind": kind, "options": {"handle": 1, "actions": [does]}})
         return ""

@@ -16,7 +16,8 @@ if t.TYPE_CHECKING:
     from tests.switches.models.base import Device
 
 
-DEVICES = {name: device for name, device in models.MODELS.items() if name in PLATFORMS}
+#: Those that are typed at.
+DEVICES = {name: device for name, device in models.MODELS.items() if name in PLATFORMS and not PLATFORMS[name].host}
 
 
 def typed(device: Device, commands: t.Iterable[str]) -> None:
@@ -30,7 +31,7 @@ def typed(device: Device, commands: t.Iterable[str]) -> None:
 
 def made(name: str, text: str, commands: t.Iterable[str]) -> str:
     """Return the whole running configuration of switch *text* after *commands*."""
-    device, commit = DEVICES[name](text), PLATFORMS[name].commit
+    device, commit = models.MODELS[name](text), PLATFORMS[name].commit
     typed(device, [*commands, *([commit] if commit else [])])
     return device.running()
 
@@ -42,5 +43,5 @@ def shown(name: str, text: str) -> str:
 
 
 MODELS: dict[str, t.Callable[[str, t.Iterable[str]], str]] = {
-    name: functools.partial(made, name) for name in DEVICES
+    name: functools.partial(made, name) for name in models.MODELS if name in PLATFORMS
 }
