@@ -151,6 +151,7 @@ def test_what_is_rendered_is_read_back(switch: Platform, data: t.Any) -> None:
     assert {option: getattr(have[wish.name], option) for option in said(wish)} == said(wish)
     assert plan(switch, wish, have[wish.name]).how == "none"
     assert switch.render(have[wish.name], have[wish.name]) == []
+    assert removal(switch, wish.name, None) == ("none", None, None, [])
 
 
 @on_each
