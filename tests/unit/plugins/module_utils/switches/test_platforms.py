@@ -206,7 +206,7 @@ def test_nothing_done_to_a_session_touches_another(switch: Platform, data: t.Any
     for wish in (mine, changed, None):
         have = read(switch, text).get(mine.name)
         step = plan(switch, wish, have) if wish else removal(switch, mine.name, have)
-        assert not [line for line in step.commands if re.search(rf"(session|group|analyzer|observe-port) {other.name}(?![\w-])", line)]
+        assert not [line for line in step.commands if re.search(rf"(monitor session|mirroring-group|analyzer|observe-port) {other.name}(?![\w-])", line)]
         text = model(text, step.commands)
         assert read(switch, text)[other.name] == alone[other.name]
     assert read(switch, text) == alone
