@@ -166,6 +166,7 @@ def test_what_is_rendered_is_read_back(switch: Platform, data: t.Any) -> None:
     assert {option: getattr(have[wish.name], option) for option in said(wish)} == said(wish)
     assert plan(switch, wish, have[wish.name]).how == "none"
     assert switch.render(have[wish.name], have[wish.name]) == []
+    assert removal(switch, wish.name, None) == ("none", None, None, [])
 
 
 @on_each
@@ -220,7 +221,7 @@ def test_nothing_done_to_a_session_touches_another(switch: Platform, data: t.Any
     for wish in (mine, changed, None):
         have = read(switch, text).get(mine.name)
         step = plan(switch, wish, have) if wish else removal(switch, mine.name, have)
-        assert not [line for line in step.commands if re.search(rf"(session|group|analyzer|observe-port) {other.name}(?![\w-])", line)]
+        assert not [line for line in step.commands if re.search(rf"(monitor session|mirroring-group|analyzer|observe-port) {other.name}(?![\w-])", line)]
         text = model(text, step.commands)
         assert read(switch, text)[other.name] == alone[other.name]
     assert read(switch, text) == alone
