@@ -44,7 +44,7 @@ class Context(t.NamedTuple):
     expand_filter: Callable[[str], str]
     now_ns: int
     random_hex: str
-    system_of: Callable[[str], str | None] = {}.get
+    system_of: Callable[[str], str | None]
 
 
 def make(name: str, written: Mapping[str, t.Any], context: Context) -> dict[str, t.Any]:

@@ -22,6 +22,7 @@ CONTEXT = plan.Context(
     expand_filter=lambda words: f"<{words}>",
     now_ns=NOW,
     random_hex="3fa9c1",
+    system_of=lambda _host: None,
 )
 VANTAGE = {"hosts": "all", "device": "eth1"}
 
