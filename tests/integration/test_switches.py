@@ -267,7 +267,7 @@ def test_a_campaign_mirrors_on_the_switch_for_its_window_and_keeps_what_it_did(t
     vantage = {"hosts": "switches", "mirror": CASES["comware"].sessions["third"], "collector": "here", "device": DEVICES[0]}
     wanted = {
         "campaign_vantages": [vantage],
-        "campaign_start": "+15s",
+        "campaign_start": "+10s",
         "campaign_duration": "2s",
         "campaign_evidence_root": str(tmp_path / "evidence"),
     }
