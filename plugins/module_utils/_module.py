@@ -8,12 +8,16 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible.module_utils.connection import Connection
+from ansible.module_utils.connection import ConnectionError as SwitchError
+
 from .host import CommandMissing, Host
 from .session import bundle
 from .session.expiry import arm, seconds_of
 from .settings.apply import Outcome, apply, preview, refuse_conflicts
 from .settings.journal import ROOT, STANDING, Owner, Store, valid_id
 from .settings.model import Key, Refused, Value, diff_of
+from .switches.cli import Switch
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,13 +60,13 @@ def change_settings(module: AnsibleModule, desired: Mapping[Key, Value], shape: 
         raise Refused("changing settings needs root on the host: use become")
     outcome = apply(host, store, Owner(campaign, who="module"), desired)
     if expires is not None:
-        _expire(host, store, campaign, seconds)
+        expire(host, store, campaign, seconds)
     state = store.journal(campaign).state()
     deadline = state.header.get("deadline") if state and not state.closed else None
     return {**answer(outcome, shape, diff=module._diff), "expires_at": deadline}
 
 
-def _expire(host: Host, store: Store, campaign: str, seconds: float | None) -> None:
+def expire(host: Host, store: Store, campaign: str, seconds: float | None) -> None:
     """Set the time after which the host undoes what *campaign* changed, or take it away; nothing changed needs none."""
     journal = store.journal(campaign)
     state = journal.state()
@@ -73,6 +77,27 @@ def _expire(host: Host, store: Store, campaign: str, seconds: float | None) -> N
         return
     with store.lock():
         journal.extend(Owner(campaign, None, "module"))
+
+
+def place_of(module: AnsibleModule) -> Host:
+    """Return where the work is to be done: the host that this runs on, or the switch behind a network_cli connection."""
+    return Switch(_sender(module._socket_path)) if module._socket_path else Host()
+
+
+def _sender(socket_path: str) -> Callable[[str, str | None, str | None], str]:
+    connection = Connection(socket_path)
+
+    def send(line: str, question: str | None, answer: str | None) -> str:
+        try:
+            reply = connection.get(command=line, prompt=question, answer=answer)
+        except SwitchError as error:
+            words = " ".join(str(error).split())
+            raise Refused(f"the switch answered {line!r} with {words!r}") from error
+        if reply in (None, "None"):  # which is what network_cli makes of everything once the channel is closed
+            raise Refused(f"the connection to the switch broke at {line!r}")
+        return str(reply)
+
+    return send
 
 
 def answer(outcome: Outcome, shape: Shape, diff: bool) -> dict[str, t.Any]:

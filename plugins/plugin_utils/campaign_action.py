@@ -71,7 +71,10 @@ def captures_of(options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[
     """Return {host: captures} as capture_info left them in each host's variable; None for a host without an answer."""
     found = {}
     for host in options["hosts"] or []:
-        answer = task_vars["hostvars"][host].get(options["found_in"]) or {}
+        variables = task_vars["hostvars"][host]
+        if "network_cli" in str(variables.get("ansible_connection")):
+            continue  # a switch that has a command line only remembers nothing
+        answer = variables.get(options["found_in"]) or {}
         found[host] = answer.get("captures")
     return found
 

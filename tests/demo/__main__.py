@@ -14,12 +14,13 @@ import sys
 import time
 import typing as t
 
-from .story import BALANCERS, PACKETS, PSN_MASK, PSN_VALUE, Check, Flow, copies_of, flag_of, packets_at, packets_of
+from .story import BALANCERS, MIRROR, PACKETS, PSN_MASK, PSN_VALUE, Check, Flow, copies_of, echoes_in, flag_of, packets_at, packets_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SENDER, RECEIVER = "rdma1", "rdma2"
 RDMA_DEVICE = "ens1f0np0"
 LOAD_BALANCER = "lb1"
+MIRRORS = ["-e", f"@{ROOT / 'tests/demo/mirror.yml'}"]
 
 
 class Failed(Exception):
@@ -69,6 +70,11 @@ class Lab:
         return [copies_of(self.on_host(LOAD_BALANCER, *argv)) for argv in words]
 
 
+    def mirrors(self) -> list[str]:
+        """Return the names of the switch's mirrors now."""
+        return self.on_host(MIRROR.switch, "ovs-vsctl", "--bare", "--columns=name", "list", "Mirror").split()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the fleet up and say how to log in")
@@ -103,10 +109,14 @@ def default_evidence(lab: str) -> str:
 def run(lab: Lab, evidence: str) -> list[Check]:
     inventory = lab("inventory", capture_output=True).stdout.strip()
     lab("status")
-    flags, copies = [lab.sniffer()], lab.copies()
+    flags, copies, mirrors = [lab.sniffer()], lab.copies(), [lab.mirrors()]
     say("Make RDMA visible")
     lab.playbook("enable_rdma_sniffer.yml", inventory)
     flags.append(lab.sniffer())
+    say("A switch mirrors one of its ports to the monitor, by ERSPAN")
+    lab.on_host(MIRROR.switch, "ping", "-q", "-c", "1", MIRROR.monitor_address)
+    lab.playbook("switch_mirror.yml", inventory, *MIRRORS)
+    mirrors.append(lab.mirrors())
     say("Traffic, and a switch that drops a known number of packets between the RoCE peers")
     flow = Flow(PACKETS, first_psn=(1 << 24) - PACKETS // 2)
     traffic = start_traffic(lab, flow, evidence)
@@ -116,8 +126,12 @@ def run(lab: Lab, evidence: str) -> list[Check]:
     say("Turn the flag off again: the host would do it by itself after two hours")
     lab.playbook("disable_rdma_sniffer.yml", inventory)
     flags.append(lab.sniffer())
+    say("The mirror too")
+    lab.playbook("switch_mirror.yml", inventory, *MIRRORS, "-e", "switch_mirror_state=absent")
+    mirrors.append(lab.mirrors())
     say("Does the evidence agree with what is known to be true?")
-    checks = [*compare(lab, newest(evidence), flow, flags), *compare_dpvs(lab, newest(evidence), copies)]
+    folder = newest(evidence)
+    checks = [*compare(lab, folder, flow, flags), *compare_dpvs(lab, folder, copies), *compare_mirror(folder, mirrors)]
     print("\n".join(map(str, checks)))
     return checks
 
@@ -165,6 +179,21 @@ def compare_dpvs(lab: Lab, folder: pathlib.Path, before: list[str | None]) -> li
         ),
         Check("whether DPVS copies packets, before and after", [["off"] * len(BALANCERS)] * 2, [before, lab.copies()]),
     ]
+
+
+def compare_mirror(folder: pathlib.Path, mirrors: list[list[str]]) -> list[Check]:
+    return [
+        Check("echoes and replies through the switch, as the monitor got them", 2 * MIRROR.echoes, unwrapped(folder)),
+        Check("the switch's mirrors before, during and after", [[], ["demo"], []], mirrors),
+    ]
+
+
+def unwrapped(folder: pathlib.Path) -> int | None:
+    """Return the echoes in the monitor's capture, once the switch's headers are off; None where it cannot be read."""
+    for raw in sorted((folder / "vantages" / MIRROR.vantage_id / "raw").iterdir()):
+        done = subprocess.run([ROOT / "scripts/pcap-decap", "--quiet", raw, "-"], stdout=subprocess.PIPE, check=False)
+        return None if done.returncode else echoes_in(done.stdout)
+    return None
 
 
 def hints(lab: str) -> None:

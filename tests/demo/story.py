@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import struct
 import typing as t
 
 PACKETS = 4000
@@ -21,6 +22,18 @@ class Balancer(t.NamedTuple):
 
 
 BALANCERS = (Balancer("/var/run/dpvs.ipc", "lb1__dpdk0", 40), Balancer("/var/run/dpvs2.ipc", "lb1__dpdk0_var_run_dpvs2", 25))
+
+
+class Mirror(t.NamedTuple):
+    """The switch whose mirror the monitor captures, that vantage, and how many echo requests go through the switch."""
+
+    switch: str
+    monitor_address: str
+    vantage_id: str
+    echoes: int
+
+
+MIRROR = Mirror("sw1", "10.78.0.6", "mon1__eth1", 60)
 
 
 class Flow(t.NamedTuple):
@@ -73,3 +86,14 @@ def packets_of(manifest: dict[str, t.Any], host: str) -> int | None:
     counts = [vantage["counts"]["in_window"] for vantage in manifest["vantages"] if vantage["host"] == host]
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
+
+
+def echoes_in(pcap: bytes) -> int:
+    """Return how many echo requests and replies (IPv4) are in a capture of Ethernet frames, little-endian pcap."""
+    found, at = 0, 24
+    while at + 16 <= len(pcap):
+        size = struct.unpack_from("<I", pcap, at + 8)[0]
+        frame = pcap[at + 16 : at + 16 + size]
+        found += frame[12:14] == b"\x08\x00" and frame[23:24] == b"\x01" and frame[34:35] in (b"\x00", b"\x08")
+        at += 16 + size
+    return found

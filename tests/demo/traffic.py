@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo's traffic, once the window is open: RoCEv2 between the RDMA peers, TCP between two hosts, echoes through DPVS."""
+"""The demo's traffic, once the window is open: RoCEv2 between the RDMA peers, TCP between two hosts, echoes through DPVS and a switch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from .story import BALANCERS
+from .story import BALANCERS, MIRROR
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRAFFIC = ROOT / "tests" / "traffic"
@@ -89,11 +89,13 @@ def main() -> int:
         lab.start("lb1", *f"ip netns exec client{n} ping -q -i 0.05 -c {balancer.echoes} 10.79.{n}.2".split())
         for n, balancer in enumerate(BALANCERS, 1)
     ]
+    switched = lab.start("node1", *f"ping -q -i 0.05 -c {MIRROR.echoes} 10.78.0.11".split())
     words = ["--device", "ens1f0np0", "--source", "10.78.0.2", "--target", "10.78.0.3", "--target-mac", mac]
     words += ["--packets", str(options.packets), "--first-psn", str(options.first_psn)]
     said = {"roce": json.loads(lab.run("rdma1", "python3", f"{REMOTE}/roce_send.py", *words))}
     said["tcp"] = {**json.loads(client.communicate(timeout=30)[0]), **json.loads(server.communicate(timeout=30)[0])}
     said["dpvs"] = [int(_answered(ping.communicate(timeout=30)[0].decode())) for ping in echoes]
+    said["switch"] = int(_answered(switched.communicate(timeout=30)[0].decode()))
     print(json.dumps(said))
     return 0
 

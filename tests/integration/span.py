@@ -18,15 +18,15 @@ TYPES: dict[str, dict[str, t.Any]] = {
     "type3": {"type": "III", "key": 3, "direction": "egress", "hwid": 7},
 }
 MIRROR = " ".join(f"action mirred egress mirror dev {name}" for name in TYPES)
-RULES = "; ".join(f"tc filter add dev eth2 {side} matchall {MIRROR}" for side in ("ingress", "egress"))
+RULES = "; ".join(f"tc filter add dev swp1 {side} matchall {MIRROR}" for side in ("ingress", "egress"))
 
 
 def mirror(fleet: Fleet) -> None:
     """Have the switch mirror what passes its first port to the monitor, in all TYPES at once."""
-    made = tunnels(fleet, "switch1", local=SWITCH, remote=MONITOR)
+    made = tunnels(fleet, "sw1", local=SWITCH, remote=MONITOR)
     if not made["changed"]:
         raise RuntimeError(str(made))
-    fleet.ssh("switch1", f"tc qdisc add dev eth2 clsact; {RULES}")
+    fleet.ssh("sw1", f"tc qdisc add dev swp1 clsact; {RULES}")
 
 
 def tunnels(

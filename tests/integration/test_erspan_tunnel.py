@@ -25,7 +25,7 @@ SEND = (
 HEADERS = 14 + 20 + 8 + 12 + 16 + 4
 #: The devices anew, as the module made them: their sequence numbers begin again.
 RENUMBER = (
-    f"ends='local {SWITCH} remote {MONITOR} ttl 64'; tc filter del dev eth2 ingress; tc filter del dev eth2 egress; "
+    f"ends='local {SWITCH} remote {MONITOR} ttl 64'; tc filter del dev swp1 ingress; tc filter del dev swp1 egress; "
     "ip link del type2; ip link add type2 type erspan oseq key 2 $ends erspan_ver 1 erspan 5; ip link set type2 up; "
     "ip link del type3; ip link add type3 type erspan oseq key 3 $ends erspan_ver 2 erspan_dir egress erspan_hwid 7; ip link set type3 up"
 )
@@ -102,7 +102,7 @@ def test_switch_that_counts_anew_is_still_heard(monitor):
     monitor.ssh("mon1", f"ip link add strict type erspan seq key 3 local {MONITOR} remote {SWITCH} erspan_ver 2 && ip link set strict up")
     sent, found = passed(monitor, ["type2", "strict"], 50)
     assert found == [sent, sent]
-    monitor.ssh("switch1", f"{RENUMBER}; {RULES}")
+    monitor.ssh("sw1", f"{RENUMBER}; {RULES}")
     sent, (ours, strict) = passed(monitor, ["type2", "strict"], 20)
     monitor.ssh("mon1", "ip link del strict")
     assert (ours, strict) == (sent, [])

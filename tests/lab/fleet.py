@@ -11,6 +11,9 @@ import typing as t
 from .problem import Problem
 
 HUB_ADDRESS = "10.77.255.254"
+DATA_MTU = 9000
+#: A frame fits into the 1500 bytes of a User-Mode Linux host's NIC with a mirror's headers around it.
+BEHIND_MTU = 1400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +29,14 @@ class Host:
     memory_mib: int = 256
     #: How many doubles of DPVS run on it.
     dpvs: int = 0
+    #: What makes it a switch: ovs (Open vSwitch) or bridge (Linux). Its ports swp1 ... lead to the hosts named in *ports*.
+    switch: str = ""
+    ports: tuple[str, ...] = ()
+    #: The switch that its data device is plugged into, instead of the data network.
+    behind: str = ""
+    #: Of its data device; without it 9000, or behind a switch what a mirror can still wrap for a link of 1500.
+    mtu: int = 0
     clock_offset_s: float = 0.0
-    #: The bridge that its data device is plugged into, beside which others hear nothing of it.
-    segment: str = "data"
-    #: Segments between which a `uml` host is the switch: a bridge `switch` joins its ports to them, eth2, eth3, …
-    switches: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -50,24 +56,45 @@ class Host:
         """Return the name of the hub's end of the host's link to *network*."""
         return f"{network[0]}-{self.name}"
 
-    def switch_port(self, number: int) -> str:
-        """Return the name of the hub's end of the link behind the switch's *number*th port."""
-        return f"s{number}-{self.name}"
+    @property
+    def wire(self) -> str:
+        """What its data device is plugged into: the data network, or the cable to a switch."""
+        return cable(self.name) if self.behind else "data"
+
+
+    @property
+    def data_mtu(self) -> int:
+        """The MTU of its data device."""
+        return self.mtu or (BEHIND_MTU if self.behind else DATA_MTU)
+
+
+def cable(name: str) -> str:
+    """Return the name of the wire between host *name* and its switch."""
+    return f"c-{name}"
 
 
 def _rdma(name: str, number: int, **more: t.Any) -> Host:
     return Host(name, number, kind="uml", groups=("rdma_hosts",), data_device="ens1f0np0", **more)
 
 
+def _ends(first: int) -> tuple[Host, ...]:
+    """Return two hosts that reach each other through the switch sw1."""
+    return tuple(Host(f"node{n}", first + n - 1, groups=("switched_hosts",), behind="sw1") for n in (1, 2))
+
+
+def _switch(switch: str, *ports: str, **more: t.Any) -> Host:
+    return Host("sw1", switch=switch, ports=ports, groups=("switches",), **more)
+
+
 def _guest(number: int, **more: t.Any) -> Host:
     return Host(f"guest{number}", number, kind="qemu", groups=("rdma_hosts",), memory_mib=512, **more)
 
 
-#: A switch with a host behind each of its ports, and where its mirrors go.
-_MIRRORED = (
-    Host("switch1", 3, kind="uml", groups=("switches",), data_device="ens1f0np0", switches=("left", "right")),
-    Host("mon1", 4, kind="uml", groups=("monitors",), data_device="ens1f0np0"),
-)
+def _mirrored(*ports: str) -> tuple[Host, ...]:
+    """Return a switch with hosts 1 and 2 behind its *ports*, and where its mirrors go; both have ERSPAN devices."""
+    switch = _switch("bridge", *ports, number=3, kind="uml", data_device="ens1f0np0")
+    return switch, Host("mon1", 4, kind="uml", groups=("monitors",), data_device="ens1f0np0")
+
 
 #: Fleets by name. The RoCE peers have a kernel of their own, so that private flags and sysctls are really theirs.
 FLEETS: t.Mapping[str, tuple[Host, ...]] = {
@@ -77,17 +104,23 @@ FLEETS: t.Mapping[str, tuple[Host, ...]] = {
         Host("client1", 3, groups=("tcp_hosts",)),
         Host("server1", 4, groups=("tcp_hosts",)),
         Host("mon1", 5, groups=("monitors",)),
-        Host("spare1", 6),
+        Host("spare1", 6, groups=("spares",)),
         Host("lb1", 7, groups=("dpvs",), dpvs=2),
+        _switch("ovs", "node1", "node2", number=8),
+        *_ends(9),
     ),
     "pair": (Host("node1", 1, groups=("tcp_hosts",)), Host("node2", 2, groups=("tcp_hosts",))),
     "mixed": (_rdma("rdma1", 1), Host("node1", 2, groups=("tcp_hosts",)), Host("bare1", 3, init="sshd", groups=("tcp_hosts",))),
     "rdma": (_rdma("rdma1", 1), _rdma("rdma2", 2)),
     "dpvs": (Host("lb1", 1, groups=("dpvs",), dpvs=2),),
     "clocks": (_rdma("rdma1", 1, clock_offset_s=1.5), _rdma("rdma2", 2, clock_offset_s=-3.0)),
+    "ovs": (_switch("ovs", "node1", "node2", number=1), *_ends(2), Host("mon1", 4, groups=("monitors",))),
+    "tc": (
+        _switch("bridge", "node1", "node2", number=1, kind="uml", data_device="ens1f0np0"), *_ends(2), Host("mon1", 4, groups=("monitors",)),
+    ),
     "rdma-guests": (_guest(1), _guest(2)),
-    "span": (Host("left1", 1, segment="left"), Host("right1", 2, segment="right"), *_MIRRORED),
-    "span-guests": (_guest(1, segment="left"), _guest(2, segment="right"), *_MIRRORED),
+    "span": (Host("left1", 1, behind="sw1", mtu=1500), Host("right1", 2, behind="sw1", mtu=1500), *_mirrored("left1", "right1")),
+    "span-guests": (_guest(1, behind="sw1"), _guest(2, behind="sw1"), *_mirrored("guest1", "guest2")),
     "bench": tuple(Host(f"node{n}", n, groups=("tcp_hosts",)) for n in range(1, 9)),
 }
 

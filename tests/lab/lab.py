@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from . import loadbalancer, namespace, network, qemu, qemuroot, uml
+from . import loadbalancer, namespace, network, qemu, qemuroot, switch, uml
 from .fleet import Host, fleet
 from .hub import Hub
 from .inventory import inventory
@@ -35,7 +35,7 @@ def up(hub: Hub, name: str) -> float:
     hosts = fleet(name)
     kinds = {host.kind for host in hosts}
     ensure(hosts)
-    require(not kinds <= {"namespace"} or any(host.dpvs for host in hosts))
+    require(not kinds <= {"namespace"} or any(host.dpvs or host.switch for host in hosts))
     for kind in sorted(kinds):
         PREPARE[kind]()
     hub.create()
@@ -66,7 +66,8 @@ def populate(hub: Hub, name: str) -> None:
     state.mkdir(exist_ok=True)
     run(["mount", "-t", "tmpfs", "-o", "mode=755", "lab", str(state)])
     _raise_limits()
-    network.make_bridges(hosts)
+    network.make_bridges()
+    network.make_cables(hosts)
     for host in hosts:
         MAKERS[host.kind](hub, host, state / host.name)
     wait_for(hosts, state)
@@ -75,6 +76,8 @@ def populate(hub: Hub, name: str) -> None:
             set_clock(hub, host)
         if host.dpvs:
             loadbalancer.furnish(ssh_words(hub, host), host)
+        if host.switch or host.behind:
+            switch.furnish(ssh_words(hub, host), host)
 
 
 def set_clock(hub: Hub, host: Host) -> None:

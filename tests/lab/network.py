@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import re
+import typing as t
 
-from .fleet import HUB_ADDRESS, Host
+from .fleet import DATA_MTU, HUB_ADDRESS, Host, cable
 from .problem import Problem
 from .rootfs import run
 
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
 NETWORKS = ("mgmt", "data")
-DATA_MTU = 9000
 ROCE_PORT = 4791
 #: Where dropped packets go: a wire to nowhere, since not every kernel has the tc action that drops (act_gact).
 SINK = "sink"
@@ -20,46 +23,52 @@ SINK = "sink"
 PSN_OFFSET = 36
 
 
-def make_bridges(hosts: tuple[Host, ...]) -> None:
-    for bridge in dict.fromkeys((*NETWORKS, *(host.segment for host in hosts))):
-        mtu = [] if bridge == "mgmt" else ["mtu", str(DATA_MTU)]
-        run(["ip", "link", "add", bridge, *mtu, "type", "bridge", "forward_delay", "0"])
+def make_bridges() -> None:
+    for bridge in NETWORKS:
+        run(["ip", "link", "add", bridge, "type", "bridge", "forward_delay", "0"])
         run(["ip", "link", "set", bridge, "up"])
+    run(["ip", "link", "set", "data", "mtu", str(DATA_MTU)])
     run(["ip", "address", "add", f"{HUB_ADDRESS}/16", "dev", "mgmt"])
     run(["ip", "link", "add", SINK, "type", "veth", "peer", "name", f"{SINK}-end"])
     run(["ip", "link", "set", SINK, "up"])
     run(["ip", "link", "set", f"{SINK}-end", "up"])
 
 
+def make_cables(hosts: Iterable[Host]) -> None:
+    """Lay a wire, which is a bridge that says nothing of its own, for each host that is plugged into a switch."""
+    for host in hosts:
+        if host.behind:
+            run(["ip", "link", "add", host.wire, "type", "bridge", "forward_delay", "0", "mcast_snooping", "0"])
+            run(["ip", "link", "set", host.wire, "addrgenmode", "none", "up"])
+
+
 def make_veth(host: Host, pid: int) -> None:
-    """Join a namespace host (its PID 1 as the hub sees it) to both networks as eth0 and eth1."""
-    for network, device in zip(NETWORKS, ("eth0", "eth1")):
-        queues = ["numtxqueues", "4", "numrxqueues", "4"] if network == "data" else []
-        mtu = ["mtu", str(DATA_MTU)] if network == "data" else []
-        peer = ["peer", "name", device, "address", host.mac(network), "netns", str(pid)]
-        run(["ip", "link", "add", host.port(network), *mtu, *queues, "type", "veth", *peer, *mtu, *queues])
-        run(["ip", "link", "set", host.port(network), "master", bridge_of(host, network), "up"])
+    """Join a namespace host (its PID 1 as the hub sees it) to both networks as eth0 and eth1, a switch to its cables as swp1 ..."""
+    _veth(host.port("mgmt"), "mgmt", "eth0", host.mac("mgmt"), pid, [])
+    shape = ["mtu", str(host.data_mtu), "numtxqueues", "4", "numrxqueues", "4"]
+    _veth(host.port("data"), host.wire, "eth1", host.mac("data"), pid, shape)
+    for number, (port, wire, mac) in enumerate(_switch_ports(host), 1):
+        _veth(port, wire, f"swp{number}", mac, pid, [])
 
 
-def bridge_of(host: Host, network: str) -> str:
-    return host.segment if network == "data" else network
+def _veth(port: str, wire: str, device: str, mac: str, pid: int, shape: list[str]) -> None:
+    peer = ["peer", "name", device, "address", mac, "netns", str(pid)]
+    run(["ip", "link", "add", port, *shape, "type", "veth", *peer, *shape])
+    run(["ip", "link", "set", port, "master", wire, "up"])
 
 
 def make_taps(host: Host) -> list[str]:
-    """Make the hub's ends of a User-Mode Linux host's links; return the kernel's words for its NICs."""
-    words = []
-    for number, network in enumerate(NETWORKS):
-        words.append(_tap(f"eth{number}", host.port(network), bridge_of(host, network), host.mac(network)))
-    for number, segment in enumerate(host.switches):
-        mac = f"52:54:00:{0x79 + number:x}:00:{host.number:02x}"
-        words.append(_tap(f"eth{len(NETWORKS) + number}", host.switch_port(number), segment, mac))
-    return words
+    """Make the hub's ends of a User-Mode Linux host's links, those of a switch to its cables last; return the kernel's words for its NICs."""
+    links = [(host.port("mgmt"), "mgmt", host.mac("mgmt")), (host.port("data"), host.wire, host.mac("data")), *_switch_ports(host)]
+    for port, wire, _mac in links:
+        run(["ip", "tuntap", "add", port, "mode", "tap"])
+        run(["ip", "link", "set", port, "master", wire, "up"])
+    return [f"eth{number}=tuntap,{port},{mac}" for number, (port, _wire, mac) in enumerate(links)]
 
 
-def _tap(device: str, port: str, bridge: str, mac: str) -> str:
-    run(["ip", "tuntap", "add", port, "mode", "tap"])
-    run(["ip", "link", "set", port, "master", bridge, "up"])
-    return f"{device}=tuntap,{port},{mac}"
+def _switch_ports(switch: Host) -> list[tuple[str, str, str]]:
+    """Return the hub's ends of the ports of *switch*, the cables they are plugged into, and the MACs of the switch's ends."""
+    return [(f"p-{name}", cable(name), f"52:54:00:79:{switch.number:02x}:{n:02x}") for n, name in enumerate(switch.ports, 1)]
 
 
 def make_guest_taps(host: Host, count: int) -> list[tuple[str, str]]:
@@ -71,8 +80,8 @@ def make_guest_taps(host: Host, count: int) -> list[tuple[str, str]]:
         mac = host.mac(network) if number < 2 else f"52:54:00:{0x77 + number:x}:00:{host.number:02x}"
         run(["ip", "tuntap", "add", port, "mode", "tap", "vnet_hdr"])
         if network == "data":
-            run(["ip", "link", "set", port, "mtu", str(DATA_MTU)])
-        run(["ip", "link", "set", port, "master", bridge_of(host, network) if number < 2 else network, "up"])
+            run(["ip", "link", "set", port, "mtu", str(host.data_mtu)])
+        run(["ip", "link", "set", port, "master", host.wire if number == 1 else network, "up"])
         made.append((port, mac))
     return made
 

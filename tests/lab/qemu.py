@@ -15,7 +15,7 @@ import typing as t
 from . import qemuroot
 from .fleet import Host
 from .hub import Hub
-from .network import DATA_MTU, make_guest_taps
+from .network import make_guest_taps
 from .problem import Problem
 from .rootfs import run
 
@@ -57,7 +57,7 @@ def start(hub: Hub, host: Host, folder: pathlib.Path) -> None:
 def _nics(host: Host) -> list[str]:
     words = []
     for number, (tap, mac) in enumerate(make_guest_taps(host, len(NICS))):
-        mtu = f",host_mtu={DATA_MTU}" if number == 1 else ""
+        mtu = f",host_mtu={host.data_mtu}" if number == 1 else ""
         words += ["-netdev", f"tap,id=n{number},ifname={tap},script=no,downscript=no"]
         words += ["-device", f"{NICS[number]},netdev=n{number},mac={mac}{mtu},romfile="]
     return words

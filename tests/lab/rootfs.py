@@ -21,15 +21,16 @@ if t.TYPE_CHECKING:
 SUITE = "bookworm"
 PACKAGES = (
     "systemd systemd-sysv openssh-server python3-minimal python3 sudo iproute2 iputils-ping netbase procps kmod "
-    "ethtool tcpdump wireshark-common zstd rsync"
+    "ethtool tcpdump wireshark-common zstd rsync openvswitch-switch"
 ).split()
 
-#: Units that wait for hardware or fail in a namespace; a test host is up seconds earlier without them.
+#: Units that wait for hardware, fail in a namespace (Open vSwitch's want its kernel module) or cost a test host seconds.
 MASKED = (
     "systemd-resolved systemd-networkd systemd-timesyncd systemd-udevd systemd-udev-trigger systemd-modules-load "
     "systemd-logind systemd-binfmt systemd-pstore systemd-random-seed systemd-hwdb-update systemd-journal-catalog-update "
     "systemd-machine-id-commit systemd-firstboot systemd-update-utmp console-getty e2scrub_reap modprobe@configfs "
     "modprobe@drm modprobe@fuse modprobe@efi_pstore modprobe@dm_mod modprobe@loop "
+    "openvswitch-switch ovsdb-server ovs-vswitchd ovs-record-hostname "
     "systemd-udevd-control.socket systemd-udevd-kernel.socket sys-kernel-debug.mount sys-kernel-tracing.mount "
     "sys-kernel-config.mount sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount getty.target "
     "proc-sys-fs-binfmt_misc.automount systemd-ask-password-console.path systemd-ask-password-wall.path "

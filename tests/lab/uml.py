@@ -25,7 +25,7 @@ def start(hub: Hub, host: Host, folder: pathlib.Path) -> None:
     nics = make_taps(host)
     words = {
         "name": host.name, "init": host.init, "device": host.data_device, "folder": folder,
-        "mgmt": host.address, "data": host.data_address, "ports": len(host.switches),
+        "mgmt": host.address, "data": host.data_address,
     }  # fmt: skip
     kernel = [
         str(KERNEL), f"umid={host.name}", f"uml_dir={folder}", f"mem={host.memory_mib}M", f"ubd0={folder}/cow,{image()}",

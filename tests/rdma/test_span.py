@@ -14,7 +14,7 @@ from tests.integration.fleet import Fleet
 from tests.integration.span import TYPES, harvest, mirror, sniff, tunnels
 from tests.rdma.conftest import reason
 
-#: The ports of a User-Mode Linux switch take 1514 bytes, so messages travel in packets of 1024.
+#: What is behind a switch has an MTU of 1400, so messages travel in packets of 1024.
 SEND = "ib_send_bw -d rxe0 -F -m 1024 -s 4096 -n 200"
 
 

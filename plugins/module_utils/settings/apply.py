@@ -161,9 +161,14 @@ def make_plan(desired: Mapping[Key, Value], readings: Mapping[Group, Reading]) -
     for group in in_order(wishes):
         resolved = KINDS[group[0]].resolve(group[1], wishes[group], readings[group])
         targets.update((Key(*group, name), value) for name, value in resolved.items())
-    changes = [Change(key, snapshot.get(key), value) for key, value in targets.items() if snapshot.get(key) != value]
+    changes = unmet(targets, snapshot)
     commands = [line for group, batch in batches(changes) for line in _commands(group, batch)]
     return Plan(targets, snapshot, changes, commands)
+
+
+def unmet(wanted: Mapping[Key, Value], values: Mapping[Key, Value]) -> list[Change]:
+    """Return what of *wanted* is not so in *values*."""
+    return [Change(key, values.get(key), value) for key, value in wanted.items() if not KINDS[key.kind].met(value, values.get(key))]
 
 
 def in_order(groups: Iterable[Group]) -> list[Group]:
@@ -188,8 +193,9 @@ def refuse_conflicts(others: Mapping[str, State], campaign: str, targets: Mappin
     for name, state in others.items():
         for key, leased in state.relied_on().items():
             if name != campaign and key in targets and not KINDS[key.kind].compatible(leased, targets[key]):
+                wanted, relied = KINDS[key.kind].contrast(targets[key], leased)
                 raise Refused(
-                    f"{key} is wanted as {show(targets[key])}, but the open campaign {name} relies on {show(leased)}: "
+                    f"{key} is wanted as {wanted}, but the open campaign {name} relies on {relied}: "
                     f"wait for its end, or end it with playbooks/stop.yml or restore.yml -e campaign={name}"
                 )
 
@@ -197,7 +203,8 @@ def refuse_conflicts(others: Mapping[str, State], campaign: str, targets: Mappin
 def relied_values(states: Iterable[State], plan: Plan) -> dict[Key, Value]:
     """Return what open campaigns asked for beside the targets of *plan* and still have: its changes must not move that. Pure."""
     leased = [item for state in states for item in state.leases.items()]
-    return {key: value for key, value in leased if key in plan.snapshot and plan.snapshot[key] == value and key not in plan.targets}
+    present = [(key, value) for key, value in leased if key in plan.snapshot and key not in plan.targets]
+    return {key: value for key, value in present if KINDS[key.kind].met(value, plan.snapshot[key])}
 
 
 def side_effects(plan: Plan, after: Mapping[Key, Value]) -> list[Change]:
@@ -258,7 +265,7 @@ def _reach(host: Host, wanted: Mapping[Key, Value], groups: Groups) -> Reached:
     commands: list[str] = []
     error: Refused | None = None
     for _round in range(len(groups) + 2):
-        waiting = [Change(key, values.get(key), value) for key, value in wanted.items() if values.get(key) != value]
+        waiting = unmet(wanted, values)
         if not waiting:
             return Reached(values, commands, None)
         error = None
@@ -309,13 +316,13 @@ def _current(changes: Iterable[Change]) -> dict[str, Value]:
 
 
 def _refuse_unreached(targets: Mapping[Key, Value], relied: Mapping[Key, Value], reached: Reached) -> None:
-    why = str(reached.error or "the driver or kernel rounded or ignored it")
-    for key, value in targets.items():
-        if reached.values.get(key) != value:
-            raise Refused(f"{key} was set to {show(value)}, but reads {show(reached.values.get(key))} afterwards ({why})")
-    for key, value in relied.items():
-        if reached.values.get(key) != value:
-            raise Refused(f"{key} does not stay {show(value)} with these changes, and an open campaign relies on it ({why})")
+    for key, found, value in unmet(targets, reached.values):
+        kind = KINDS[key.kind]
+        wanted, instead = kind.contrast(value, found)
+        raise Refused(f"{key} was set to {wanted}, but reads {instead} afterwards ({reached.error or kind.silence})")
+    for key, _found, value in unmet(relied, reached.values):
+        why = reached.error or KINDS[key.kind].silence
+        raise Refused(f"{key} does not stay {show(value)} with these changes, and an open campaign relies on it ({why})")
 
 
 def _undo(host: Host, plan: Plan, groups: Groups) -> set[Key]:
@@ -376,7 +383,7 @@ def _hand_over(store: Store, others: Mapping[str, State], key: Key, held: Held, 
     if result.outcome not in ("restored", "drift"):
         return result
     for name, other in others.items():
-        if key in other.relied_on() and other.relied_on()[key] == result.found:
+        if key in other.relied_on() and KINDS[key.kind].met(other.relied_on()[key], result.found):
             try:
                 store.journal(name).inherit(key, held.before, held.after)
             except Refused as error:

@@ -84,6 +84,8 @@ class Kind:
     disturbs: t.ClassVar[tuple[str, ...]] = ()
     #: False for what lives in files: a reboot leaves it changed, so somebody must still put it back.
     cleared_by_reboot: t.ClassVar[bool] = True
+    #: Why a value did not take, where nothing was said.
+    silence: t.ClassVar[str] = "the driver or kernel rounded or ignored it"
 
     def read(self, host: Host, scope: str, names: Collection[str]) -> Reading:
         """Return the values of *names*, or of all of *scope* where one command says them all anyway.
@@ -99,6 +101,14 @@ class Kind:
         Raises Refused, naming the way out, for what can never be reached.
         """
         return dict(wanted)
+
+    def met(self, wanted: Value, found: Value) -> bool:
+        """Whether *found* is as *wanted*, which may say less than the whole of what is read."""
+        return bool(wanted == found)
+
+    def contrast(self, wanted: Value, found: Value) -> tuple[str, str]:
+        """Return how people say the two, as far as they differ."""
+        return show(wanted), show(found)
 
     def compatible(self, leased: Value, wanted: Value) -> bool:
         """Whether two campaigns that want these values can share the setting."""

@@ -14,6 +14,7 @@ from .ethtool_private_flag import EthtoolPrivateFlag
 from .ethtool_ring import EthtoolRing
 from .kernel_module import KernelModule
 from .link import LinkDevice
+from .mirror_session import MirrorSession
 from .modprobe_option import ModprobeOption
 from .sysctl_floor import SysctlDropIn, SysctlFloor
 from .tc_drop import TcDrop
@@ -38,5 +39,6 @@ KINDS: Mapping[str, Kind] = {
         KernelModule(),
         LinkDevice(),
         TcDrop(),
+        MirrorSession(),
     )
 }

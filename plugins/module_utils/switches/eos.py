@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import typing as t
 
 from .names import namer, ports
-from .platform import Capabilities, Platform, options
-from .session import DIRECTIONS, Session, Source, normal
+from .platform import Capabilities, Platform, Timer, options
+from .reading import TIMER, commands, jobs, number, sources, understood, value
+from .session import DIRECTIONS, Session, normal
 
 if t.TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterable
 
 CAPABILITIES = Capabilities(
@@ -43,46 +44,28 @@ _WORDS = {"source": "source_ip", "destination": "destination_ip", "ttl": "ttl", 
 def parse(text: str) -> dict[str, Session]:
     """Return the sessions of `show running-config section monitor session`."""
     found: dict[str, Session] = {}
-    for line in text.splitlines():
-        match = _LINE.fullmatch(line.strip())
+    for line in commands(text):
+        match = _LINE.fullmatch(line)
         if match and match[1] != "default":
-            session = found.get(match[1], Session(match[1], enabled=True))
-            found[match[1]] = _read(session, match[2].strip())
+            found[match[1]] = understood(found.get(match[1], Session(match[1], enabled=True)), match[2], _fields)
     return {name: normal(session) for name, session in found.items()}
-
-
-def _read(session: Session, line: str) -> Session:
-    """Return *session* with what one *line* of it says added."""
-    try:
-        fields = _fields(session, line)
-    except ValueError:
-        fields = None
-    if fields is None:
-        fields = {"unknown": (*session.unknown, line)}
-    return dataclasses.replace(session, **fields)
 
 
 def _fields(session: Session, line: str) -> dict[str, t.Any] | None:
     if match := _TUNNEL.fullmatch(line):
         words = match[1].split()
-        values: dict[str, t.Any] = {_WORDS[key]: value for key, value in zip(words[::2], words[1::2])}
-        return {"type": "erspan_source", **{key: _value(key, value) for key, value in values.items()}}
+        return {"type": "erspan_source", **{_WORDS[word]: value(_WORDS[word], text) for word, text in zip(words[::2], words[1::2])}}
     if match := _ACL.fullmatch(line):
         return {"acl_type": match[1], "acl": match[2]}
     if match := re.fullmatch(r"truncate(?: size (\d{1,5}))?", line):
         return {"truncate": int(match[1])} if match[1] else None
-    if match := re.fullmatch(r"sample (\d{1,9})", line):
-        return {"sample": int(match[1])}
+    if line.startswith("sample "):
+        return {"sample": number(line[7:])}
     if line.startswith("source ") and (match := _SOURCE.fullmatch(line)):
-        added = tuple(Source("interface", name, match[2] or "both") for name in ports(match[1], canonical))
-        return {"sources": session.sources + added}
+        return {"sources": session.sources + sources("interface", match[1], match[2], canonical)}
     if line.startswith("destination ") and not line.startswith("destination tunnel"):
         return {"interfaces": (*session.interfaces, *ports(line.removeprefix("destination "), canonical))}
     return None
-
-
-def _value(key: str, text: str) -> t.Any:
-    return int(text, 0) if key in ("ttl", "dscp", "gre_protocol") else text
 
 
 def render(want: Session | None, have: Session | None) -> list[str]:
@@ -126,6 +109,24 @@ def _tunnel(session: Session) -> Iterable[str]:
             yield f"{word} {value:#06x}" if option == "gre_protocol" else f"{word} {value}"
 
 
+def _start(name: str, minutes: int, now: datetime.datetime | None) -> list[str]:
+    """An event handler whose trigger, on-boot, also comes when its submode is left, and which acts after a delay.
+
+    A handler acts through the shell only, so this is the one line with quotes: the session's name has passed check_name. Arista
+    shows this very action (eos.arista.com, "Custom event handler to take action based on interface utilization").
+    """
+    gone = f"configure\\nno monitor session {name}\\nno event-handler {TIMER}{name}"
+    action = f"action bash FastCli -p15 -c $'{gone}'"
+    return [f"event-handler {TIMER}{name}", "trigger on-boot", action, f"delay {60 * minutes}", "asynchronous", "exit"]
+
+
+def _stop(name: str, text: str) -> list[str]:
+    return [f"no event-handler {TIMER}{name}"]
+
+
+_HANDLER = re.compile(rf"event-handler {TIMER}(\S+)")
+_DELAY = re.compile(r"delay \d+")
+
 PLATFORM = Platform(
     name="eos",
     systems=("arista.eos.eos", "eos"),
@@ -135,4 +136,10 @@ PLATFORM = Platform(
     caps=CAPABILITIES,
     interface=canonical,
     save="copy running-config startup-config",
+    timer=Timer(
+        reads=(f"show running-config section event-handler {TIMER}",),
+        parse=lambda text: jobs(text, _HANDLER, _DELAY),
+        start=_start,
+        stop=_stop,
+    ),
 )

@@ -17,11 +17,11 @@ MOST = 4096
 _NAME = re.compile(r"([A-Za-z][A-Za-z-]*?)\s*(\d[\d/.:]*)")
 
 
-def namer(full: Mapping[str, str]) -> Callable[[str], str]:
+def namer(full: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> Callable[[str], str]:
     """Return what turns a name as people or `show` write it into the configuration's own.
 
-    *full* has for each full name its shortest abbreviation, in lower case. What matches nothing stays as it is: the switch
-    knows, and reading back shows it.
+    *full* has for each full name its shortest abbreviation, *aliases* the full names of words that are no abbreviation; both
+    in lower case. What matches nothing stays as it is: the switch knows, and reading back shows it.
     """
 
     def canonical(name: str) -> str:
@@ -29,6 +29,8 @@ def namer(full: Mapping[str, str]) -> Callable[[str], str]:
         if not match:
             return name.strip()
         word = match[1].lower()
+        if aliases and word in aliases:
+            return f"{aliases[word]}{match[2]}"
         for long, short in full.items():
             if long.lower().startswith(word) and word.startswith(short):
                 return f"{long}{match[2]}"
@@ -48,8 +50,8 @@ def ports(text: str, canonical: Callable[[str], str] = str) -> list[str]:
         if not first or " " in re.sub(r"([A-Za-z])\s+(\d)", r"\1\2", first):
             raise ValueError(f"{text!r} is no list of interfaces")
         found += [canonical(name) for name in (_between(first, last) if dash else [first])]
-    if len(found) > MOST:
-        raise ValueError(f"{text[:40]!r} lists more interfaces than a switch has")
+        if len(found) > MOST:
+            raise ValueError(f"{text[:40]!r} lists more interfaces than a switch has")
     return found
 
 
@@ -80,6 +82,8 @@ def numbers(text: str, dash: str = "-") -> list[int]:
         if not 0 <= high - low < MOST:
             raise ValueError(f"{part!r} is no range")
         found += range(low, high + 1)
+        if len(found) > MOST:
+            raise ValueError(f"{text[:40]!r} lists more numbers than there are VLANs")
     return found
 
 

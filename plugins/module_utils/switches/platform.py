@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a platform is: two pure functions and a table of what it can do; and how a wish becomes its commands. Pure."""
+"""What a platform is: pure functions and a table of what it can do; and how a wish becomes its commands. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..settings.model import Refused
 from .session import DIRECTIONS, OPTIONS, TYPES, Session, Source, complete, differing, normal, said
 
 if t.TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable, Collection, Mapping
 
 #: Text that may stand in a command line: nothing that ends a line, a word, a quotation, or asks for help.
@@ -48,7 +49,9 @@ class Capabilities(t.NamedTuple):
     """What a platform can do. What it cannot and somebody asks for is refused with *reasons*, never dropped.
 
     *types* has for each type of session the options that it takes besides sources and enabled; *required* those it cannot
-    do without. *immutable* are the options that only deleting and making the session anew can change.
+    do without. *immutable* are the options that only deleting and making the session anew can change. *always_on* are types
+    that run as long as they exist. Of two options that are *exclusive* the one that is asked for displaces the other;
+    "vlan sources" and "interface sources" count as options there.
     """
 
     types: Mapping[str, frozenset[str]]
@@ -60,7 +63,10 @@ class Capabilities(t.NamedTuple):
     reasons: Mapping[str, str] = {}
     immutable: frozenset[str] = frozenset()
     can_disable: bool = True
+    always_on: frozenset[str] = frozenset()
+    exclusive: tuple[tuple[str, str], ...] = ()
     mixed_sources: bool = False
+    one_direction: bool = False
     destinations: int = 1
     shared_sources: bool = False
     ipv6: bool = False
@@ -70,12 +76,56 @@ def _nothing_else(want: Session, text: str) -> None:
     """Stand for a platform on which nothing outside the session matters."""
 
 
+def _nothing_more(text: str) -> tuple[str, ...]:
+    """Stand for a platform that is read at once."""
+    return ()
+
+
+class Typing(t.NamedTuple):
+    """What enters configuration mode, what leaves it when all was taken, and what when a line, or the commit, was refused.
+
+    *chatter* is what the switch says to a line that it took. *confirm* is a question that saving asks, and the answer.
+    """
+
+    enter: tuple[str, ...] = ("configure terminal",)
+    leave: tuple[str, ...] = ("end",)
+    abandon: tuple[str, ...] = ("end",)
+    chatter: str = r"(?!)"
+    confirm: tuple[str, str] | None = None
+
+
+#: Comware and VRP.
+VIEWS = Typing(("system-view",), ("return",), ("return",))
+
+
+class Timer(t.NamedTuple):
+    """The dead-man timer: a job on the switch that removes one session, and nothing else, should nobody come back.
+
+    *start*(session, minutes, now) and *stop*(session, text) return commands as render() does. *text* is what *reads* print, one
+    after the other, of which *parse* returns {session: when, in the switch's words} for the timers that are ours. Where a job
+    starts at a time of day, *clock* is the command that prints the switch's own and *read_clock* makes it the *now* of *start*.
+    """
+
+    reads: tuple[str, ...]
+    parse: Callable[[str], dict[str, str]]
+    start: Callable[[str, int, datetime.datetime | None], list[str]]
+    stop: Callable[[str, str], list[str]]
+    minutes: tuple[int, int] = (1, 43200)
+    clock: str | None = None
+    read_clock: Callable[[str], datetime.datetime] | None = None
+
+
 class Platform(t.NamedTuple):
     """One platform. *parse* takes what *reads* print, one after the other; *render* takes a wish that is checked and complete.
 
     render(None, have) removes the session, render(want, None) makes it, render(want, have) changes it in place.
-    *refuse* raises Refused for what the rest of the configuration forbids. *host* platforms run *reads* and commands as
-    programs on the switch itself, the others type them on its command line, the commands in configuration mode.
+    *refuse* raises Refused for what the rest of the configuration forbids. A platform without *timer* says why in
+    caps.reasons["timer"].
+
+    *host* platforms run *reads* and commands as programs on the switch itself, the others type them on its command line, the
+    commands in configuration mode, followed by *commit* where the platform has one. A program is written as a line of
+    shlex.join() and run as shlex.split() of it, never by a shell: see onbox.py. *parse* and *refuse* of a host platform take the
+    transcript of what ran (transcript.py), and *more* returns what else has to be read, given the transcript of *reads*.
     """
 
     name: str
@@ -88,6 +138,10 @@ class Platform(t.NamedTuple):
     refuse: Callable[[Session, str], None] = _nothing_else
     save: str | None = None
     host: bool = False
+    more: Callable[[str], tuple[str, ...]] = _nothing_more
+    typing: Typing = Typing()
+    commit: str | None = None
+    timer: Timer | None = None
 
 
 class Plan(t.NamedTuple):
@@ -115,13 +169,35 @@ def check(platform: Platform, want: Session) -> None:
         if option not in caps.types[want.type] and option not in ("sources", "enabled"):
             raise _cannot(platform, option, f"a session of type {want.type} has no such option there")
         _check_value(platform, option, value)
-    if want.enabled is False and not caps.can_disable:
+    if want.enabled is False and (not caps.can_disable or want.type in caps.always_on):
         raise _cannot(platform, "enabled", "a session runs as long as it exists there")
     _check_sources(platform, want)
+    for one, other in caps.exclusive:
+        if _says(want, one) and _says(want, other):
+            raise _cannot(platform, f"{one} and {other} in one session", "make two sessions")
 
 
 def _cannot(platform: Platform, what: str, otherwise: str) -> Refused:
     return Refused(f"{platform.name} cannot do {what}: {platform.caps.reasons.get(what, otherwise)}")
+
+
+#: What an exclusive option leaves when it gives way.
+_EMPTY: Mapping[str, dict[str, t.Any]] = {"sources": {"sources": ()}, "vlans": {"vlans": ()}, "acl": {"acl": None, "acl_type": None}}
+
+
+def _says(session: Session, what: str) -> bool:
+    if not what.endswith(" sources"):
+        return what in said(session)
+    return any(f"{source.kind} sources" == what for source in session.sources)
+
+
+def _displaced(platform: Platform, want: Session, goal: Session) -> Session:
+    """Return *goal* without the options that cannot stand beside those of *want*."""
+    for pair in platform.caps.exclusive:
+        for asked, other in (pair, pair[::-1]):
+            if _says(want, asked) and _says(goal, other):
+                goal = dataclasses.replace(goal, **_EMPTY[other.partition(" ")[2] or other])
+    return goal
 
 
 def _check_name(platform: Platform, name: str) -> None:
@@ -158,22 +234,30 @@ def _check_sources(platform: Platform, want: Session) -> None:
             raise _cannot(platform, f"{kind} sources", "it has none")
         if direction not in caps.directions[kind]:
             raise _cannot(platform, f"direction {direction} of {kind} sources", f"it mirrors {', '.join(caps.directions[kind])}")
-        if kind == "vlan" and not (name.isdigit() and 1 <= int(name) <= 4094):
+        if kind == "vlan" and not (re.fullmatch("[1-9][0-9]{0,3}", name) and int(name) <= 4094):
             raise Refused(f"{name!r} is not a VLAN: it is a number from 1 to 4094")
         if kind == "interface" and not WORD.fullmatch(name):
             raise Refused(f"interface {name!r} is not a name that a switch has")
         if kind == "interface" and name in want.interfaces:
             raise Refused(f"{name} cannot be source and destination of one session")
+    if len({source.direction for source in want.sources}) > 1 and caps.one_direction:
+        raise _cannot(platform, "different directions in one session", "make a session for each direction")
     if len({source.kind for source in want.sources}) > 1 and not caps.mixed_sources:
         raise _cannot(platform, "interfaces and VLANs as sources of one session", "make two sessions")
 
 
+def needs(platform: Platform, kind: str) -> list[str]:
+    """Return the options that no session of type *kind* is without."""
+    needed = [_DESTINATION[kind], *platform.caps.required.get(kind, ())]
+    needed += ["remote_vlan"] if kind == "rspan_destination" else []
+    needed += ["sources"] if not kind.endswith("destination") else []
+    return list(dict.fromkeys(needed))
+
+
 def check_complete(platform: Platform, goal: Session) -> None:
     """Raise Refused when *goal*, completed from the device, still lacks what its type needs."""
-    needed = [_DESTINATION[goal.type], *platform.caps.required.get(goal.type, ())]
-    needed += ["remote_vlan"] if goal.type == "rspan_destination" else []
-    needed += ["sources"] if not goal.type.endswith("destination") else []
-    missing = [option for option in dict.fromkeys(needed) if option not in said(goal)]
+    needed = needs(platform, goal.type) + (["acl"] if goal.acl_type else [])
+    missing = [option for option in needed if option not in said(goal)]
     if missing:
         raise Refused(f"session {goal.name} of type {goal.type} on {platform.name} needs {', '.join(missing)}")
 
@@ -195,19 +279,30 @@ def plan(platform: Platform, want: Session, have: Session | None) -> Plan:
     """Return how *have* becomes *want*. Raises Refused for what the platform cannot do."""
     want = canonical(platform, want)
     check(platform, want)
-    goal = complete(want, have)
+    goal = _displaced(platform, want, complete(want, have))
     check_complete(platform, goal)
     _check_sources(platform, goal)
-    if have is None:
-        return Plan("create", None, goal, platform.render(goal, None))
-    changed = differing(want, have)
-    if not changed:
-        return Plan("none", have, have, [])
-    if changed & (platform.caps.immutable | {"type"}):
-        return Plan("recreate", have, goal, platform.render(None, have) + platform.render(goal, None))
+    goal = have if have and not differing(want, have) else goal
+    how, commands = change(platform, goal, have)
+    return Plan(how, have, goal, commands)
+
+
+def change(platform: Platform, goal: Session | None, have: Session | None, exact: bool = False) -> tuple[str, list[str]]:
+    """Return how *have* becomes *goal*, of which no option is left out, and the commands.
+
+    With *exact* nothing else may stay: an option that is to go is not taken out of a session, it is made anew without.
+    """
+    if have is None or goal is None:
+        how = "none" if goal is have else "remove" if goal is None else "create"
+        return how, [] if goal is have else platform.render(goal, have)
+    changed, gone = differing(goal, have), said(have).keys() - said(goal).keys() if exact else frozenset()
+    if not changed and not gone:
+        return "none", []
+    if gone or changed & (platform.caps.immutable | {"type"}):
+        return "recreate", platform.render(None, have) + platform.render(goal, None)
     if have.unknown:
         raise Refused(f"session {have.name} has what nobody here understands ({have.unknown[0]}), so it is not edited: remove it first")
-    return Plan("change", have, goal, platform.render(goal, have))
+    return "change", platform.render(goal, have)
 
 
 def removal(platform: Platform, name: str, have: Session | None) -> Plan:
@@ -221,6 +316,34 @@ def removal(platform: Platform, name: str, have: Session | None) -> Plan:
 def render_many(platform: Platform, wants: Collection[Session]) -> list[str]:
     """Return the commands that make *wants* on an empty switch."""
     return [command for want in wants for command in plan(platform, want, None).commands]
+
+
+def timers(platform: Platform, text: str) -> dict[str, str]:
+    """Return {session: when} of the dead-man timers in what platform.timer.reads print."""
+    return platform.timer.parse(text) if platform.timer else {}
+
+
+def arm(platform: Platform, name: str, minutes: int, text: str, clock: str = "") -> list[str]:
+    """Return the commands after which the switch removes session *name* in *minutes*, whoever is there or not.
+
+    To be typed before the session is made. *text* is what platform.timer.reads print: an older timer of the session is
+    replaced. *clock* is what platform.timer.clock prints, where there is such a command.
+    """
+    _check_name(platform, name)
+    timer = platform.timer
+    if timer is None:
+        raise _cannot(platform, "timer", "nothing on the switch can remove a session later")
+    low, high = timer.minutes
+    if not low <= minutes <= high:
+        raise Refused(f"{platform.name} takes a timer of {low} to {high} minutes, not {minutes}")
+    now = timer.read_clock(clock) if timer.read_clock else None
+    return disarm(platform, name, text) + timer.start(name, minutes, now)
+
+
+def disarm(platform: Platform, name: str, text: str) -> list[str]:
+    """Return the commands that take the timer of session *name* away; none where *text* has no such timer."""
+    _check_name(platform, name)
+    return platform.timer.stop(name, text) if platform.timer and name in platform.timer.parse(text) else []
 
 
 #: Everything but sources and enabled; a helper for capability tables.

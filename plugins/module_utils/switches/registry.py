@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from . import eos
+from ..settings.model import Refused
+from . import comware, eos, ios, junos, nvue, nxos, ovs, sonic, tc, vrp
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,25 @@ if t.TYPE_CHECKING:
 PLATFORMS: Mapping[str, Platform] = {
     platform.name: platform
     for platform in (
+        ios.PLATFORM,
+        ios.XE,
+        nxos.PLATFORM,
         eos.PLATFORM,
+        junos.PLATFORM,
+        comware.PLATFORM,
+        vrp.PLATFORM,
+        vrp.CLOUDENGINE,
+        nvue.PLATFORM,
+        ovs.PLATFORM,
+        sonic.PLATFORM,
+        tc.PLATFORM,
     )
 }  # fmt: skip
+
+
+def platform_of(name: str) -> Platform:
+    """Return the platform called *name*, or the one for the ansible_network_os *name*; raises Refused where there is none."""
+    for platform in PLATFORMS.values():
+        if name == platform.name or name in platform.systems:
+            return platform
+    raise Refused(f"no platform is called {name!r}: there are {', '.join(sorted(PLATFORMS))}")

@@ -57,10 +57,17 @@ class Session:
     bridge: str | None = None
     #: Lines of the device that belong to the session and that nobody here understands. Such a session is not edited.
     unknown: tuple[str, ...] = ()
+    #: In a reading: whether it has our mark; None where the platform has no place for one.
+    mine: bool | None = None
+    #: In a reading: what the device itself says is wrong with the session, so that it mirrors nothing.
+    fault: str | None = None
 
+
+#: What a session is marked with as ours, where the platform has a place for it.
+OWNER = "wirefleet"
 
 #: Everything that can be asked for, in the order of commands.
-OPTIONS = tuple(field.name for field in dataclasses.fields(Session) if field.name not in ("name", "type", "unknown"))
+OPTIONS = tuple(field.name for field in dataclasses.fields(Session) if field.name not in ("name", "type", "unknown", "mine", "fault"))
 
 
 def said(session: Session) -> dict[str, t.Any]:
@@ -101,7 +108,7 @@ def complete(want: Session, have: Session | None) -> Session:
     """Return *want* with what it does not say as *have* has it; what another type of session had does not count."""
     if have is None or have.type != want.type:
         return want
-    return dataclasses.replace(have, **said(want), unknown=())
+    return dataclasses.replace(have, **said(want), unknown=(), mine=None, fault=None)
 
 
 def differing(want: Session, have: Session) -> frozenset[str]:

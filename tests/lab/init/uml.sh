@@ -28,11 +28,6 @@ ip link set labwire0 master cable up
 ip link set cable up
 ip address add "$lab_data/16" dev "$lab_device"
 ip link set "$lab_device" up
-if [ "${lab_ports:-0}" -gt 0 ]; then
-  ip link add switch type bridge forward_delay 0
-  for ((port = 2; port < lab_ports + 2; port++)); do ip link set "eth$port" master switch up; done
-  ip link set switch up
-fi
 case $lab_init in
   systemd) exec /lib/systemd/systemd --system --show-status=no ;;
   sshd)

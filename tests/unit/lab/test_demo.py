@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 
 import pytest
 from ansible_collections.wirefleet.capture.tests.demo.__main__ import Lab, default_evidence
-from ansible_collections.wirefleet.capture.tests.demo.story import copies_of, packets_at
+from ansible_collections.wirefleet.capture.tests.demo.story import copies_of, echoes_in, packets_at
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -40,3 +41,11 @@ def test_dpip_spells_the_flag_in_two_ways() -> None:
 def test_a_vantage_that_is_not_there_has_no_count() -> None:
     found = {"vantages": [{"vantage_id": "lb1__dpdk0", "counts": {"in_window": 80}}]}
     assert [packets_at(found, name) for name in ("lb1__dpdk0", "lb1__dpdk1")] == [80, None]
+
+
+def test_echoes_are_told_from_what_else_is_mirrored() -> None:
+    head = bytes(12) + b"\x08\x00\x45" + bytes(8)
+    frames = [head + bytes([protocol]) + bytes(10) + bytes([kind]) + bytes(7) for protocol, kind in ((1, 8), (1, 0), (1, 3), (17, 8))]
+    frames.append(bytes(12) + b"\x08\x06" + bytes(40))
+    records = [struct.pack("<4I", 1, 0, len(frame), len(frame)) + frame for frame in frames]
+    assert echoes_in(bytes(24) + b"".join(records)) == 2

@@ -35,6 +35,13 @@ def test_no_two_hosts_of_a_fleet_share_anything(name: str) -> None:
     assert all(len(port) <= 15 for port in ports), "IFNAMSIZ of Linux"
 
 
+@pytest.mark.parametrize("name", FLEETS)
+def test_what_is_plugged_into_a_switch_says_the_same_as_the_switch(name: str) -> None:
+    hosts = fleet(name)
+    assert sorted((host.behind, host.name) for host in hosts if host.behind) == sorted((h.name, port) for h in hosts for port in h.ports)
+    assert all(bool(host.ports) == bool(host.switch) for host in hosts)
+
+
 @pytest.mark.parametrize("number", [1, 249, 250, 255])
 def test_addresses_are_those_of_hosts(number: int) -> None:
     host = Host("n", number)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.eos import PLATFORM, parse
-from ansible_collections.wirefleet.capture.plugins.module_utils.switches.platform import plan, removal
+from ansible_collections.wirefleet.capture.plugins.module_utils.switches.platform import arm, plan, removal, timers
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.session import Session, Source
 
 RUNNING = """\
@@ -20,6 +20,7 @@ monitor session TUN truncate size 160
 monitor session ODD source Ethernet20 both ip access-group ACL4 priority 10
 monitor session ODD destination Cpu
 monitor session ODD header remove size 32
+monitor session BAD destination tunnel mode gre source 10.1.1.1 destination 10.2.2.999
 monitor session default encapsulation gre payload inner-packet
 """
 TUNNEL = Session("W", "erspan_source", sources=(Source("interface", "Et7", "rx"),), destination_ip="10.2.2.2", source_ip="10.1.1.1")
@@ -47,7 +48,12 @@ def test_what_is_not_understood_is_kept_and_stops_an_edit() -> None:
 
 
 def test_the_global_line_is_no_session() -> None:
-    assert set(parse(RUNNING)) == {"CAP-A", "TUN", "ODD"}
+    assert set(parse(RUNNING)) == {"CAP-A", "TUN", "ODD", "BAD"}
+    assert parse("") == {}
+
+
+def test_an_address_that_is_none_is_not_understood() -> None:
+    assert parse(RUNNING)["BAD"].unknown == ("destination tunnel mode gre source 10.1.1.1 destination 10.2.2.999",)
 
 
 def test_a_new_session_in_the_order_of_the_configuration() -> None:
@@ -61,3 +67,17 @@ def test_a_new_session_in_the_order_of_the_configuration() -> None:
 def test_type_one_has_no_id_and_no_header(option: str, value: int) -> None:
     with pytest.raises(Refused, match=f"eos cannot do {option}: it sends ERSPAN type I"):
         plan(PLATFORM, TUNNEL.__class__(**{**TUNNEL.__dict__, option: value}), None)
+
+
+def test_the_timer_is_an_event_handler_with_a_delay() -> None:
+    commands = arm(PLATFORM, "CAP-A", 30, "event-handler wirefleet-CAP-A\n   delay 60\n")
+    assert commands == [
+        "no event-handler wirefleet-CAP-A",
+        "event-handler wirefleet-CAP-A",
+        "trigger on-boot",
+        r"action bash FastCli -p15 -c $'configure\nno monitor session CAP-A\nno event-handler wirefleet-CAP-A'",
+        "delay 1800",
+        "asynchronous",
+        "exit",
+    ]
+    assert timers(PLATFORM, "event-handler other\n   delay 60\n") == {}
