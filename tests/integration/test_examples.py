@@ -116,7 +116,7 @@ def put(fleet, host: str, path: str, content: bytes) -> None:
 @pytest.fixture
 def run(request, tmp_path):
     """Return what runs plays on the place of a module or role; afterwards the host is as it was."""
-    undo = []
+    undo: list[t.Callable[[], None]] = []
 
     def start(name, made, *options):
         place = PLACES.get(name, Place())
