@@ -160,6 +160,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.session.receiver
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_ring import EthtoolRing
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Key, Refused, Value
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.module_unload import refuse_unload
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.tc_drop import TcDrop
 
 NAMES = {"tc_drop": "gre dropped", "module": "loaded"}
 
@@ -181,7 +182,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if params["mode"] == KERNEL and missing:
         raise Refused(f"{missing}: say mode raw or auto, and take the mirror off with pcap_decap")
     way = choose_way(params["mode"], missing)
-    desired: dict[Key, Value] = {Key("tc_drop", device, "gre"): True} if way.mode == RAW else {}
+    desired: dict[Key, Value] = {}
+    if way.mode == RAW or TcDrop().read(host, device, []).values["gre"]:  # which would end what a tunnel is to receive
+        desired[Key("tc_drop", device, "gre")] = way.mode == RAW
     irdma = host.exists(f"/sys/module/{IRDMA}")
     if irdma and params["unload_irdma"]:
         refuse_unload(host, IRDMA)
