@@ -81,8 +81,8 @@ class Case:
         words = ["run", self.folder.path, *(["guarded"] if guarded else [])]
         self.process = subprocess.Popen(self.place.argv(sys.executable, self.bundle, *words), start_new_session=True)
 
-    def verb(self, verb: str) -> int:
-        return subprocess.run(self.place.argv(sys.executable, self.bundle, verb, self.folder.path), check=False).returncode
+    def verb(self, verb: str, *words: str) -> int:
+        return subprocess.run(self.place.argv(sys.executable, self.bundle, verb, self.folder.path, *words), check=False).returncode
 
     def wait_for(self, state: str) -> dict[str, t.Any]:
         """Return the heartbeat as soon as it says *state*."""

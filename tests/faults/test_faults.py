@@ -35,6 +35,17 @@ def test_window_without_traffic_ends_by_time_and_opens_on_time(case: Make) -> No
         assert [os.path.basename(file["path"]).split(".")[0] for file in vantage["files"]] == ["0001"]
 
 
+def test_told_to_begin_now_it_sets_the_window_when_it_runs(case: Make) -> None:
+    """However long the host took until then: by the time that was planned, this window is over."""
+    one = case(duration_s=0.5)
+    one.lay_out()
+    one.folder.write_json("session.json", one.session)
+    assert one.verb("run", "now") == 0
+    result, t0_ns = one.result(), one.folder.read_json("session.json")["t0_ns"]
+    assert (result["state"], result["stop_reason"], result["vantages"][0]["late"]) == ("done", "time", False)
+    assert 0 <= result["opened_ns"] - t0_ns < 50_000_000
+
+
 @pytest.mark.parametrize("snaplen", CUT_AND_WHOLE)
 def test_nothing_is_lost_at_the_end_of_the_window(case: Make, place: Place, snaplen: int) -> None:
     one = case(vantages=[{"snaplen": snaplen}, {"vantage_id": "host__v1", "device": "v1", "capture_on": "v1", "engine": "dumpcap"}])

@@ -21,15 +21,12 @@ from .folder import Folder, free_space
 from .limits import floor_bytes
 from .outcome import put_back
 from .recover import recover
-from .spec import Session, parse_session
+from .spec import Session, nearest, parse_session
 from .supervisor import request_stop, sole
 
 if t.TYPE_CHECKING:
     from ..host import Host
     from ..settings.apply import Outcome
-
-_START_MARGIN_S = 1.0
-
 
 class Done(t.NamedTuple):
     """What a call did or, in check mode, would do; *before* and *after* have the session's state and its settings."""
@@ -69,14 +66,13 @@ class Sessions:
         return self._arm(session, data, folder)
 
     def started(self, data: dict[str, t.Any]) -> Done:
-        """Arm with the nearest window that leaves the engines time to listen."""
-        began = time.monotonic()
-        data = nearest(data, 0.0)
+        """Arm with the nearest window, which the supervisor sets when it runs: until then a host may take its time."""
+        data = nearest(data, time.time_ns())
         session = parse_session(data)
         folder = self.folder(session.campaign)
         if self._is_known(folder, data, ignored=("t0_ns",)):
             return _unchanged(folder)
-        return self._arm(session, data, folder, began)
+        return self._arm(session, data, folder, now=True)
 
     def stopped(self, campaign: str) -> Done:
         """End the window now and wait until everything is put back."""
@@ -135,8 +131,7 @@ class Sessions:
             raise Refused(f"another session is kept as {folder.campaign} on this host: use a new campaign id, or state: absent first")
         return state_of(folder) != "lost"
 
-    def _arm(self, session: Session, data: dict[str, t.Any], folder: Folder, began: float | None = None) -> Done:
-        """Change the settings and start the supervisor; with *began* (monotonic) for the window that is then the nearest."""
+    def _arm(self, session: Session, data: dict[str, t.Any], folder: Folder, now: bool = False) -> Done:
         wanted = {Key(*key): value for key, value in data.get("settings") or []}
         self._refuse_impossible(session, wanted)
         if self.check:
@@ -149,11 +144,7 @@ class Sessions:
             except (Refused, OSError):
                 self._undo(folder)
                 raise
-        if began is not None and not self.check:
-            data = nearest(data, time.monotonic() - began)
-            session = parse_session(data)
-            folder.write_json("session.json", data)
-        started = "" if self.check else self._start(session, folder)
+        started = "" if self.check else self._start(session, folder, now)
         commands = [*outcome.commands, *([started] if started else [])]
         before = {"state": "absent", "settings": _rows(outcome.before)}
         return Done(True, before, {"state": "armed", "settings": _rows(outcome.after)}, commands, [])
@@ -193,9 +184,9 @@ class Sessions:
                 folder.write_json(f"vantages/{vantage.vantage_id}/state/{name}.json", _rows(values))
         return outcome
 
-    def _start(self, session: Session, folder: Folder) -> str:
+    def _start(self, session: Session, folder: Folder, now: bool) -> str:
         try:
-            return launch.start(self.host, session, folder)
+            return launch.start(self.host, session, folder, now)
         except (Refused, OSError):
             self._undo(folder)
             raise
@@ -248,13 +239,6 @@ def state_of(folder: Folder) -> str:
         if alone:
             return "lost"
     return str((folder.read_json("heartbeat.json") or {}).get("state", "armed"))
-
-
-def nearest(data: dict[str, t.Any], took_s: float) -> dict[str, t.Any]:
-    """Return *data* with the nearest window; a host that *took_s* to get here starts its supervisor as slowly."""
-    lead = data.get("lead_s", 2.0)
-    early = lead if isinstance(lead, (int, float)) else 0
-    return {**data, "t0_ns": time.time_ns() + int((early + max(_START_MARGIN_S, took_s)) * 1e9)}
 
 
 def open_keys(host: Host, root: str, campaign: str) -> dict[Key, t.Any]:

@@ -16,6 +16,8 @@ from .bundle import NAME
 from .engines.registry import engine_named
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..host import Host
     from .folder import Folder
     from .spec import Session
@@ -40,7 +42,7 @@ def unit_name(campaign: str) -> str:
     return f"wirefleet-{campaign}"
 
 
-def systemd_argv(session: Session, folder: Folder, now_ns: int) -> list[str]:
+def systemd_argv(session: Session, folder: Folder, now_ns: int, words: Sequence[str] = ()) -> list[str]:
     """Return the command that starts the supervisor as a transient unit. Pure.
 
     RuntimeMaxSec ends it even if its own clock watching should fail; ExecStopPost restores whatever ended it.
@@ -58,7 +60,7 @@ def systemd_argv(session: Session, folder: Folder, now_ns: int) -> list[str]:
     if not all(engine_named(vantage.engine).killable for vantage in session.vantages):
         properties.append("SendSIGKILL=no")
     start = ["systemd-run", f"--unit={unit_name(session.campaign)}", "--collect", "--quiet"]
-    return [*start, *(f"--property={entry}" for entry in properties), *command(folder, "run")]
+    return [*start, *(f"--property={entry}" for entry in properties), *command(folder, "run"), *words]
 
 
 def resource_properties(session: Session) -> list[str]:
@@ -74,24 +76,25 @@ def cpu_list(cpus: t.Any) -> str:
     return ",".join(map(str, cpus)) if isinstance(cpus, (list, tuple)) else str(cpus)
 
 
-def start(host: Host, session: Session, folder: Folder) -> str:
-    """Start the supervisor and wait for its first heartbeat; return the command that ran. Raises Refused."""
+def start(host: Host, session: Session, folder: Folder, now: bool = False) -> str:
+    """Start the supervisor, with *now* for the nearest window; wait for its heartbeat, return the command. Raises Refused."""
+    words = ["now"] if now else []
     if has_systemd(host):
-        argv = systemd_argv(session, folder, time.time_ns())
+        argv = systemd_argv(session, folder, time.time_ns(), words)
         done = host.run(argv)
         if done.rc != 0:
             raise Refused(f"systemd did not start the supervisor: {done.message}")
         line = done.command
     else:
-        line = _start_detached(session, folder)
+        line = _start_detached(session, folder, words)
     _wait_for_heartbeat(folder)
     return line
 
 
-def _start_detached(session: Session, folder: Folder) -> str:
+def _start_detached(session: Session, folder: Folder, words: Sequence[str]) -> str:
     """Without a service manager: a session of its own, and a guard beside it that cleans up if it is killed."""
     cpus = cpu_list(session.resources.get("cpus"))
-    argv = [*(["taskset", "-c", cpus] if cpus else []), *command(folder, "run"), "guarded"]
+    argv = [*(["taskset", "-c", cpus] if cpus else []), *command(folder, "run"), "guarded", *words]
     descriptor = os.open(folder.file("supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "ab") as log:
         subprocess.Popen(  # pylint: disable=ansible-bad-function

@@ -22,6 +22,7 @@ MAX_SNAPLEN = 262144
 #: Bytes of a packet that are still but its headers.
 CUT = 1024
 _LONGEST_HOST = 100
+START_MARGIN_S = 1.0
 
 
 class Ring(t.NamedTuple):
@@ -83,6 +84,13 @@ class Session(t.NamedTuple):
     @property
     def t1_ns(self) -> int:
         return self.t0_ns + int(self.duration_s * 1e9)
+
+
+def nearest(data: dict[str, t.Any], now_ns: int) -> dict[str, t.Any]:
+    """Return the session *data* with the nearest window that leaves its engines time to listen. Pure."""
+    lead = data.get("lead_s", 2.0)
+    early = lead if isinstance(lead, (int, float)) else 0
+    return {**data, "t0_ns": now_ns + int((early + START_MARGIN_S) * 1e9)}
 
 
 def parse_session(data: Mapping[str, t.Any]) -> Session:

@@ -26,7 +26,7 @@ from .expiry import expire
 from .folder import Folder, free_space
 from .limits import floor_bytes, reached, together
 from .outcome import describe, put_back
-from .spec import Session, parse_session
+from .spec import Session, nearest, parse_session
 from .writer import write
 
 if t.TYPE_CHECKING:
@@ -315,14 +315,19 @@ def _lock(descriptor: int, until: float) -> bool:
             time.sleep(0.05)
 
 
-def run(folder: Folder, guarded: bool) -> int:
+def run(folder: Folder, guarded: bool, now: bool = False) -> int:
+    """Carry out the session of *folder*, in its own window or with *now* in the nearest; returns the exit code."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with sole(folder, GLANCE_S) as alone:
         if not alone:
             return complain(f"another supervisor runs {folder.campaign} already")
         if folder.read_json("result.json"):
             return complain(f"{folder.campaign} has ended: a session runs once")
-        supervisor = Supervisor(Host(), folder, parse_session(folder.read_json("session.json") or {}))
+        data = folder.read_json("session.json") or {}
+        if now:
+            data = nearest(data, time.time_ns())
+            folder.write_json("session.json", data)
+        supervisor = Supervisor(Host(), folder, parse_session(data))
         supervisor.guarded = guarded
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: setattr(supervisor, "asked", True))
@@ -359,7 +364,7 @@ def main(argv: list[str]) -> int:
         return complain("usage: supervisor.pyz run|restore|stop|serve|guard|expire FOLDER")
     folder = Folder(os.path.abspath(argv[1]))
     verbs: dict[str, t.Callable[[], int]] = {
-        "run": lambda: run(folder, "guarded" in argv[2:]),
+        "run": lambda: run(folder, "guarded" in argv[2:], "now" in argv[2:]),
         "guard": lambda: clean_up(folder, wait=True),
         "restore": lambda: clean_up(folder, wait=False),
         "expire": lambda: expire(Host(), folder.path),
