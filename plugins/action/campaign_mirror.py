@@ -12,7 +12,6 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     RUN_OPTIONS,
     CampaignAction,
-    run_of,
 )
 
 MIRROR_SESSION = "wirefleet.capture.mirror_session"
@@ -26,8 +25,8 @@ class ActionModule(CampaignAction):
     }
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        run, switch = run_of(options), options["switch"]
-        journal = os.path.join(os.path.abspath(options["evidence_root"]), "switches", switch)
+        run, switch = self.the_run(options, task_vars), options["switch"]
+        journal = os.path.join(os.path.dirname(run.folder), "switches", switch)
         wanted = [mirror for mirror in run.plan().get("mirrors", []) if mirror["switch"] == switch]
         common = {"campaign": run.id, "journal": journal}
         if options["state"] == "restored":

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import pathlib
@@ -64,9 +65,9 @@ def watched(pair, tmp_path):
         return {place: tmp_path / f"{place}.pcap" for place in PLACES}
 
     for place, path in inside.items():
-        wait_until(lambda path=path: path.exists() and path.stat().st_size >= 24, 10, f"tcpdump at {place} did not begin")
+        wait_until(functools.partial(begun, path), 10, f"tcpdump at {place} did not begin")
     for host in HOSTS:
-        wait_until(lambda host=host: "listening" in pair.ssh(host, "cat /root/wf/log", check=False), 10, f"tcpdump on {host} did not begin")
+        wait_until(functools.partial(listening, pair, host), 10, f"tcpdump on {host} did not begin")
     pair.stop = stop
     yield pair
     for process in running.values():
@@ -75,6 +76,14 @@ def watched(pair, tmp_path):
     lab(pair, "drop", "off", "node1")
     for host in HOSTS:
         pair.ssh(host, "kill $(cat /root/wf/pid) 2>/dev/null; rm -rf /root/wf", check=False)
+
+
+def begun(path):
+    return path.exists() and path.stat().st_size >= 24
+
+
+def listening(fleet, host):
+    return "listening" in fleet.ssh(host, "cat /root/wf/log", check=False)
 
 
 def send(fleet, host, peer, qp, first):
