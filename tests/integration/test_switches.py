@@ -285,5 +285,5 @@ def test_a_campaign_mirrors_on_the_switch_for_its_window_and_keeps_what_it_did(t
     assert [row["outcome"] for row in ended["restored"]] == ["restored"]
     assert any("time once delay" in line for line in tor.typed), "the switch would have ended it by itself"
     events = [json.loads(line)["event"] for line in (folder / "events.ndjson").read_text().splitlines()]
-    assert events.index("mirrored") < events.index("armed") < events.index("mirror_ended")
+    assert events.index("mirrored") < events.index("arming") < events.index("mirror_ended")
     assert shown("comware", tor.device) == before
