@@ -255,5 +255,3 @@ def _reasons(files: list[dict[str, t.Any]], sided: Sided) -> list[str]:
     if sided.left_out:
         said.append(f"{sided.left_out} rows of the side table were left out: it has no more than {side.MAX_ROWS}")
     return said
-
-
