@@ -20,6 +20,12 @@ SOURCE = r"""
 #include <wmmintrin.h>
 #endif
 
+#if defined(__GNUC__) && !defined(__clang__)
+#define UNROLL(times) _Pragma(#times)
+#else
+#define UNROLL(times)
+#endif
+
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
@@ -699,14 +705,17 @@ static u32 folded(u32 value, const u8 *p, u64 size)
     __m128i x[4], y;
     int lane;
 
+    UNROLL(GCC unroll 4)
     for (lane = 0; lane < 4; lane++)
         x[lane] = _mm_loadu_si128((const __m128i *)(p + 16 * lane));
     x[0] = _mm_xor_si128(x[0], _mm_cvtsi32_si128((int)value));
     for (p += 64, size -= 64; size; p += 64, size -= 64)
+        UNROLL(GCC unroll 4)
         for (lane = 0; lane < 4; lane++) {
             y = _mm_xor_si128(_mm_clmulepi64_si128(x[lane], by4, 0x00), _mm_loadu_si128((const __m128i *)(p + 16 * lane)));
             x[lane] = _mm_xor_si128(_mm_clmulepi64_si128(x[lane], by4, 0x11), y);
         }
+    UNROLL(GCC unroll 4)
     for (lane = 1; lane < 4; lane++) {
         y = _mm_xor_si128(_mm_clmulepi64_si128(x[0], by1, 0x00), x[lane]);
         x[0] = _mm_xor_si128(_mm_clmulepi64_si128(x[0], by1, 0x11), y);
@@ -1312,12 +1321,14 @@ void wf_index(struct index_request *r)
 /* ---- keyfile.py: the first byte of every row, then the second, and so on ---------------------------------------------------- */
 
 /* Turn 8 rows of 8 bytes, a word each, into 8 columns. */
-static void turn(u64 *w)
+static inline void turn(u64 *w)
 {
     static const u64 low[3] = {0x00000000FFFFFFFFu, 0x0000FFFF0000FFFFu, 0x00FF00FF00FF00FFu};
     u32 step, size, at;
 
+    UNROLL(GCC unroll 4)
     for (step = 0, size = 4; step < 3; step++, size /= 2)
+        UNROLL(GCC unroll 8)
         for (at = 0; at < 8; at++) {
             u64 swap;
 
@@ -1336,9 +1347,11 @@ void wf_planes(const u8 *in, u64 rows, u64 width, u8 *out)
 
     for (row = 0; row + 8 <= rows; row += 8)
         for (place = 0; place < width; place += 8) {
+            UNROLL(GCC unroll 8)
             for (at = 0; at < 8; at++)
                 memcpy(&w[at], in + (row + at) * width + place, 8);
             turn(w);
+            UNROLL(GCC unroll 8)
             for (at = 0; at < 8; at++)
                 memcpy(out + (place + at) * rows + row, &w[at], 8);
         }
