@@ -52,6 +52,7 @@ class ActionModule(CampaignAction):
             expand_filter=self._expand_filter,
             now_ns=time.time_ns(),
             random_hex=secrets.token_hex(3),
+            system_of=lambda host: self._system_of(host, task_vars),
         )
         made = plan.make(name, written, context)
         run = evidence.Run(self._place(root), made["campaign"])
@@ -94,6 +95,7 @@ class ActionModule(CampaignAction):
             "path": [],
             "compress": "auto",
             "sessions": sessions,
+            "mirrors": [],
         }
         run = evidence.Run(self._place(root), first["campaign"])
         run.create(made)
@@ -140,6 +142,11 @@ class ActionModule(CampaignAction):
     def _hosts_of(self, pattern: str, task_vars: dict[str, t.Any]) -> list[str]:
         lookup = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=self._loader, templar=self._templar)
         return [str(host) for host in lookup.run([pattern], variables=task_vars)]
+
+    def _system_of(self, host: str, task_vars: dict[str, t.Any]) -> str | None:
+        """Return what the inventory says runs on a switch."""
+        variables = task_vars["hostvars"][host]
+        return variables.get("switch_mirror_platform") or variables.get("ansible_network_os")
 
     @staticmethod
     def _expand_filter(words: str) -> str:
@@ -200,6 +207,7 @@ def _told(run: evidence.Run, made: dict[str, t.Any]) -> dict[str, t.Any]:
         "evidence_root": os.path.dirname(run.folder),
         "folder": run.folder,
         "hosts": list(made["sessions"]),
+        "switches": list(dict.fromkeys(mirror["switch"] for mirror in made.get("mirrors", []))),
         "t0_ns": made["t0_ns"],
         "opens": units.clock_time(made["t0_ns"]),
     }

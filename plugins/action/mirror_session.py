@@ -21,13 +21,13 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
-        variables = task_vars or {}
-        arguments = dict(self._task.args)
-        system = self._templar.template(variables.get("ansible_network_os"))
+        variables, arguments = task_vars or {}, dict(self._task.args)
+        switch = self._task.delegate_to or variables["inventory_hostname"]
+        system = variables["hostvars"].get(switch, {}).get("ansible_network_os")
         arguments.setdefault("platform", system)
         _refuse_missing(system)
         folder = os.path.abspath(os.path.expanduser(arguments.get("journal") or DEFAULT_JOURNAL))
-        arguments["journal"] = os.path.join(folder, variables["inventory_hostname"])
+        arguments["journal"] = os.path.join(folder, switch)
         return self._execute_module(module_name="wirefleet.capture.mirror_session", module_args=arguments, task_vars=variables)
 
 
@@ -35,7 +35,14 @@ def _refuse_missing(system: str | None) -> None:
     """Fail with one sentence where the collection that talks to *system* is not installed."""
     collection = ".".join((system or "").split(".")[:2])
     for needed in ("ansible.netcommon", collection) if (system or "").count(".") == 2 else ():
-        if importlib.util.find_spec(f"ansible_collections.{needed}") is None:
+        if not _installed(needed):
             raise AnsibleActionFail(
                 f"{system} needs the collection {needed}, which is not installed: ansible-galaxy collection install {needed}"
             )
+
+
+def _installed(collection: str) -> bool:
+    try:
+        return importlib.util.find_spec(f"ansible_collections.{collection}") is not None
+    except ModuleNotFoundError:  # nothing of its namespace is there
+        return False

@@ -170,6 +170,7 @@ options:
   campaign:
     description:
       - Id under which the journal remembers what was changed. V(standing) is everything outside a campaign.
+        With O(state=restored) the name of a campaign means all of its runs.
     type: str
     default: standing
   expires:
@@ -284,7 +285,7 @@ from ..module_utils.settings.mirror_session import read_text, save
 from ..module_utils.settings.model import Refused
 from ..module_utils.switches.cli import Switch
 from ..module_utils.switches.platform import Platform, plan
-from ..module_utils.switches.present import Asked, key_of, open_sessions, plain, put_back, reach
+from ..module_utils.switches.present import Asked, key_of, open_sessions, plain, put_back, reach, runs_of
 from ..module_utils.switches.registry import platform_of
 from ..module_utils.switches.session import as_options, from_options
 
@@ -392,9 +393,13 @@ def change(module: AnsibleModule, platform: Platform, host: Host, store: Store) 
 
 
 def restored(module: AnsibleModule, platform: Platform, host: Host, store: Store) -> dict[str, t.Any]:
-    campaign = valid_id(module.params["campaign"])
-    before, after = open_sessions(host, store, campaign)
-    results = put_back(host, store, platform, campaign, module.check_mode)
+    before: dict[str, t.Any] = {}
+    after: dict[str, t.Any] = {}
+    results = []
+    for campaign in runs_of(store, valid_id(module.params["campaign"])):
+        found, wanted_again = open_sessions(host, store, campaign)
+        before, after = {**before, **found}, {**after, **wanted_again}
+        results += put_back(host, store, platform, campaign, module.check_mode)
     done = any(result.outcome == "restored" for result in results) or (module.check_mode and before != after)
     rows = [{**result._asdict(), "key": list(result.key)} for result in results]
     return {"changed": done, "before": before, "after": after, "commands": [], "restored": rows}

@@ -15,7 +15,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.settings.dpvs_in
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_wish import desired_settings
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Change, Key, Refused
 
-from . import schema, units
+from . import mirrors, schema, units
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +44,7 @@ class Context(t.NamedTuple):
     expand_filter: Callable[[str], str]
     now_ns: int
     random_hex: str
+    system_of: Callable[[str], str | None]
 
 
 def make(name: str, written: Mapping[str, t.Any], context: Context) -> dict[str, t.Any]:
@@ -58,6 +59,7 @@ def make(name: str, written: Mapping[str, t.Any], context: Context) -> dict[str,
         raise units.Unusable("\n".join(found))
     campaign = {**DEFAULTS, **written}
     frame = _frame(name, campaign, context)
+    mirrored = _mirrors(campaign, frame, context)
     sessions = _sessions(campaign, frame, context)
     return {
         "schema": 1,
@@ -71,7 +73,28 @@ def make(name: str, written: Mapping[str, t.Any], context: Context) -> dict[str,
         "path": list(campaign["campaign_path"]),
         "compress": campaign["campaign_compress"],
         "sessions": sessions,
+        "mirrors": mirrored,
     }
+
+
+def _mirrors(campaign: Mapping[str, t.Any], frame: Mapping[str, t.Any], context: Context) -> list[dict[str, t.Any]]:
+    """Return what switches have to mirror, see mirrors.sessions()."""
+    lasts_s = (frame["t0_ns"] - context.now_ns) / 1e9 + frame["duration_s"]
+    found = []
+    for number, written in enumerate(campaign["campaign_vantages"], 1):
+        if ("mirror" in written) != ("collector" in written):
+            raise units.Unusable(f"campaign_vantages[{number}]: mirror and collector belong together; write both, or neither.")
+        if "mirror" in written:
+            where = f"campaign_vantages[{number}]"
+            found += mirrors.sessions(written, where, _hosts(written["hosts"], f"{where}.hosts", context), context.system_of, lasts_s)
+    return found
+
+
+def _hosts(pattern: str, where: str, context: Context) -> list[str]:
+    hosts = context.hosts_of(pattern)
+    if not hosts:
+        raise units.Unusable(f"{where} is {pattern!r}, which matches no host of the inventory.")
+    return hosts
 
 
 def _frame(name: str, campaign: Mapping[str, t.Any], context: Context) -> dict[str, t.Any]:
@@ -120,12 +143,11 @@ def _resources(written: Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: Context) -> dict[str, t.Any]:
     sessions: dict[str, t.Any] = {}
-    for number, written in enumerate(campaign["campaign_vantages"], 1):
-        where = f"campaign_vantages[{number}]"
-        hosts = context.hosts_of(written["hosts"])
-        if not hosts:
-            raise units.Unusable(f"{where}.hosts is {written['hosts']!r}, which matches no host of the inventory.")
-        for host in hosts:
+    for number, original in enumerate(campaign["campaign_vantages"], 1):
+        where, written = f"campaign_vantages[{number}]", original
+        if "mirror" in written:
+            written = mirrors.as_capture(written)
+        for host in _hosts(written["hosts"], f"{where}.{'collector' if 'mirror' in original else 'hosts'}", context):
             session = sessions.setdefault(host, {**frame, "host": host, "settings": [], "vantages": []})
             session["vantages"] += _vantages(host, written, where, context)
     for host, session in sessions.items():

@@ -29,6 +29,7 @@ if t.TYPE_CHECKING:
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(sys.executable).parent
 NETWORK = ROOT / ".cache" / "network"
+DEVICES = sorted(path.parent.name for path in pathlib.Path("/sys/class/net").glob("*/operstate") if path.read_text().strip() == "up")
 
 
 class Case(t.NamedTuple):
@@ -137,7 +138,7 @@ def inventory(folder: pathlib.Path, ports: dict[str, int]) -> dict[str, t.Any]:
     return {"all": {"children": {"switches": {"hosts": hosts}}}}
 
 
-def playbook(folder: pathlib.Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+def playbook(folder: pathlib.Path, name: str, *words: str, before: t.Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": f"{ROOT}/.cache/tree:{NETWORK}",
@@ -145,7 +146,7 @@ def playbook(folder: pathlib.Path, name: str, *words: str) -> subprocess.Complet
         "ANSIBLE_PERSISTENT_BUFFER_READ_TIMEOUT": "0.02",
         "ANSIBLE_PERSISTENT_COMMAND_TIMEOUT": "5",
     }
-    argv = [str(BIN / "ansible-playbook"), "-i", str(folder / "hosts.yml"), name, *words]
+    argv = [*before, str(BIN / "ansible-playbook"), "-i", str(folder / "hosts.yml"), name, *words]
     return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -254,3 +255,35 @@ def test_a_wish_that_the_switch_cannot_fulfil_is_said_before_it_is_asked(tor, tm
     done = playbook(tmp_path, "playbooks/switch_mirror.yml")
     assert done.returncode != 0 and "nxos numbers its sessions from 1 to 32, not '99'" in done.stdout
     assert tor.typed == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not DEVICES, reason="captures on a network device of this machine, as root")
+def test_a_campaign_mirrors_on_the_switch_for_its_window_and_keeps_what_it_did(tor, tmp_path):
+    """The collector is this machine, with a /var/lib of its own. The double mirrors nothing: what is proven is who does what when."""
+    before = shown("comware", tor.device)
+    hosts = yaml.safe_load((tmp_path / "hosts.yml").read_text())
+    hosts["all"]["hosts"] = {"here": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    vantage = {"hosts": "switches", "mirror": CASES["comware"].sessions["third"], "collector": "here", "device": DEVICES[0]}
+    wanted = {
+        "campaign_vantages": [vantage],
+        "campaign_start": "+10s",
+        "campaign_duration": "2s",
+        "campaign_evidence_root": str(tmp_path / "evidence"),
+    }
+    (tmp_path / "campaign.json").write_text(json.dumps(wanted))
+    script = 'mount -t tmpfs -o mode=755 tmpfs /var/lib && exec "$@"'
+    own = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    done = playbook(tmp_path, "playbooks/capture_campaign.yml", "-e", "campaign=tor", "-e", f"@{tmp_path}/campaign.json", before=own)
+    # A busy machine may arm itself too late, which the evidence says; it is published all the same.
+    (folder,) = [path.parent for path in (tmp_path / "evidence").glob("*/campaign.json")] or pytest.fail(done.stdout + done.stderr)
+    assert [row["vantage_id"] for row in json.loads((folder / "campaign.json").read_text())["vantages"]] == [f"here__{DEVICES[0]}"]
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    (made,) = json.loads((folder / "switches" / "comware" / "present.json").read_text())
+    (ended,) = json.loads((folder / "switches" / "comware" / "restored.json").read_text())
+    assert made["before"] == {} and made["after"]["destination"]["erspan"]["destination_ip"] == "192.0.2.9"
+    assert [row["outcome"] for row in ended["restored"]] == ["restored"]
+    assert any("time once delay" in line for line in tor.typed), "the switch would have ended it by itself"
+    events = [json.loads(line)["event"] for line in (folder / "events.ndjson").read_text().splitlines()]
+    assert events.index("mirrored") < events.index("armed") < events.index("mirror_ended")
+    assert shown("comware", tor.device) == before

@@ -14,7 +14,7 @@ import typing as t
 
 from .names import namer, numbers
 from .platform import VIEWS, Capabilities, Platform, Timer, options
-from .reading import TIMER, jobs, lines, sources, strange, understood, value
+from .reading import TIMER, held, jobs, lines, sources, strange, understood, value
 from .session import Session, Source, normal
 
 if t.TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _fields(session: Session, line: str) -> dict[str, t.Any] | None:
     if match := _VLANS.fullmatch(line):
         vlans = numbers(re.sub(r"(?<=\d) (?=\d)", ",", match[1]), " to ")
         return {"sources": session.sources + tuple(Source("vlan", str(vlan), _WAYS[match[2]]) for vlan in vlans)}
-    interface, _, rest = line.partition(" ")
+    interface, rest = (line.split(" ", 1) + [""])[:2]
     if match := re.fullmatch(r"mirroring-port (both|inbound|outbound)", rest):
         return {"sources": session.sources + sources("interface", interface, _WAYS[match[1]], canonical)}
     if match := _END.fullmatch(rest):
@@ -138,8 +138,7 @@ def _start(name: str, minutes: int, now: datetime.datetime | None) -> list[str]:
 
 
 def _stop(name: str, text: str) -> list[str]:
-    held = {line for _, line in lines(text)}
-    return [f"undo {line}" for line in (f"scheduler schedule {TIMER}{name}", f"scheduler job {TIMER}{name}") if line in held]
+    return [f"undo {line}" for line in held(text, f"scheduler schedule {TIMER}{name}", f"scheduler job {TIMER}{name}")]
 
 
 _JOB = re.compile(rf"scheduler (?:job|schedule) {TIMER}(\d{{1,5}})")

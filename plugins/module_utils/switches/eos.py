@@ -10,7 +10,7 @@ import typing as t
 
 from .names import namer, ports
 from .platform import Capabilities, Platform, Timer, options
-from .reading import TIMER, jobs, lines, number, sources, understood, value
+from .reading import TIMER, commands, jobs, number, sources, understood, value
 from .session import DIRECTIONS, Session, normal
 
 if t.TYPE_CHECKING:
@@ -44,7 +44,7 @@ _WORDS = {"source": "source_ip", "destination": "destination_ip", "ttl": "ttl", 
 def parse(text: str) -> dict[str, Session]:
     """Return the sessions of `show running-config section monitor session`."""
     found: dict[str, Session] = {}
-    for _, line in lines(text):
+    for line in commands(text):
         match = _LINE.fullmatch(line)
         if match and match[1] != "default":
             found[match[1]] = understood(found.get(match[1], Session(match[1], enabled=True)), match[2], _fields)

@@ -13,7 +13,7 @@ import typing as t
 
 from .names import numbers
 from .platform import Capabilities, Platform, Timer, Typing, options
-from .reading import TIMER, lines, number, strange, understood, value
+from .reading import TIMER, commands, number, strange, understood, value
 from .session import Session, Source, normal
 
 if t.TYPE_CHECKING:
@@ -56,7 +56,7 @@ def canonical(name: str) -> str:
 def parse(text: str) -> dict[str, Session]:
     """Return the sessions of `show configuration forwarding-options analyzer | display set`."""
     found: dict[str, Session] = {}
-    for _, line in lines(text):
+    for line in commands(text):
         match = _SET.fullmatch(line) or _OFF.fullmatch(line)
         if match:
             session = found.get(match[1], Session(match[1], enabled=True))
@@ -125,7 +125,7 @@ def _start(name: str, minutes: int, now: datetime.datetime | None) -> list[str]:
 
 def _stop(name: str, text: str) -> list[str]:
     both = [f"event-options {what} {TIMER}{name}" for what in ("policy", "generate-event")]
-    return [f"delete {path}" for path in both if any(line.startswith(f"set {path} ") for _, line in lines(text))]
+    return [f"delete {path}" for path in both if any(line.startswith(f"set {path} ") for line in commands(text))]
 
 
 _JOB = re.compile(rf"set event-options (?:policy|generate-event) {TIMER}([A-Za-z][A-Za-z0-9_-]{{0,63}})(?: time-interval (\d+))?(?: .*)?")
@@ -133,7 +133,7 @@ _JOB = re.compile(rf"set event-options (?:policy|generate-event) {TIMER}([A-Za-z
 
 def _timers(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for _, line in lines(text):
+    for line in commands(text):
         if match := _JOB.fullmatch(line):
             found[match[1]] = f"time-interval {number(match[2][:9])}" if match[2] else found.get(match[1], "")
     return found

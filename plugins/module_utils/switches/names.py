@@ -17,7 +17,7 @@ MOST = 4096
 _NAME = re.compile(r"([A-Za-z][A-Za-z-]*?)\s*(\d[\d/.:]*)")
 
 
-def namer(full: Mapping[str, str], aliases: Mapping[str, str] = {}) -> Callable[[str], str]:
+def namer(full: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> Callable[[str], str]:
     """Return what turns a name as people or `show` write it into the configuration's own.
 
     *full* has for each full name its shortest abbreviation, *aliases* the full names of words that are no abbreviation; both
@@ -29,7 +29,7 @@ def namer(full: Mapping[str, str], aliases: Mapping[str, str] = {}) -> Callable[
         if not match:
             return name.strip()
         word = match[1].lower()
-        if word in aliases:
+        if aliases and word in aliases:
             return f"{aliases[word]}{match[2]}"
         for long, short in full.items():
             if long.lower().startswith(word) and word.startswith(short):

@@ -16,7 +16,7 @@ import typing as t
 from ..settings.model import Refused
 from .names import namer, numbers, ports, spans
 from .platform import Capabilities, Platform, Timer, options
-from .reading import TIMER, jobs, lines, number, setting, sources, understood
+from .reading import TIMER, commands, held, jobs, lines, number, setting, sources, understood
 from .session import DIRECTIONS, Session, normal
 
 CAPABILITIES = Capabilities(
@@ -77,7 +77,7 @@ def parse(text: str) -> dict[str, Session]:
 
 
 def _origin(text: str) -> str | None:
-    found = [setting(f"origin {match[1]}", {"origin": "source_ip"}) for _, line in lines(text) if (match := _ORIGIN.fullmatch(line))]
+    found = [setting(f"origin {match[1]}", {"origin": "source_ip"}) for line in commands(text) if (match := _ORIGIN.fullmatch(line))]
     return found[-1]["source_ip"] if found and found[-1] else None
 
 
@@ -143,9 +143,7 @@ def _start(name: str, minutes: int, now: datetime.datetime | None) -> list[str]:
 
 
 def _stop(name: str, text: str) -> list[str]:
-    held = {line for _, line in lines(text)}
-    both = [f"scheduler {what} name {TIMER}{name}" for what in ("schedule", "job")]
-    return [f"no {line}" for line in both if line in held]
+    return [f"no {line}" for line in held(text, f"scheduler schedule name {TIMER}{name}", f"scheduler job name {TIMER}{name}")]
 
 
 _CLOCK = re.compile(r"(\d\d:\d\d:\d\d)\.\d+ \S+ \w{3} (\w{3} +\d{1,2} \d{4})")
@@ -153,7 +151,7 @@ _CLOCK = re.compile(r"(\d\d:\d\d:\d\d)\.\d+ \S+ \w{3} (\w{3} +\d{1,2} \d{4})")
 
 def _read_clock(text: str) -> datetime.datetime:
     """Return the time that `show clock` prints, e.g. `14:05:33.123 UTC Sun Mar 01 2026`, as the switch means it."""
-    for _, line in lines(text):
+    for line in commands(text):
         if match := _CLOCK.search(line):
             try:
                 return datetime.datetime.strptime(f"{match[2]} {match[1]}", "%b %d %Y %H:%M:%S")

@@ -186,8 +186,9 @@ _EMPTY: Mapping[str, dict[str, t.Any]] = {"sources": {"sources": ()}, "vlans": {
 
 
 def _says(session: Session, what: str) -> bool:
-    kind, _, sources = what.partition(" ")
-    return any(source.kind == kind for source in session.sources) if sources else what in said(session)
+    if not what.endswith(" sources"):
+        return what in said(session)
+    return any(f"{source.kind} sources" == what for source in session.sources)
 
 
 def _displaced(platform: Platform, want: Session, goal: Session) -> Session:

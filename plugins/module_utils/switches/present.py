@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import typing as t
 
 from ..settings.apply import apply, look, preview, refuse_conflicts, restore
@@ -53,30 +54,32 @@ def reach(host: Host, store: Store, platform: Platform, asked: Asked, check: boo
     refuse_conflicts(states, asked.campaign, outcome.after)
     if check:
         return outcome
-    if isinstance(host, Switch) and platform.timer:
-        _set_timer(host, platform, asked, new=not outcome.before[asked.key])
+    new = not outcome.before[asked.key]
+    # A timer that an earlier session left must not end this one.
+    if asked.options is not None and (asked.seconds or new):
+        _set_timer(host, platform, asked.key.name, asked.seconds)
     try:
         outcome = apply(host, store, Owner(asked.campaign, who="module"), desired)
     except Refused:
-        if isinstance(host, Switch) and platform.timer and not outcome.before[asked.key]:
+        if new:
             with contextlib.suppress(Refused):
-                _set_timer(host, platform, asked._replace(options=None), new=False)
+                _set_timer(host, platform, asked.key.name, None)
         raise
     if asked.options is None:
+        _set_timer(host, platform, asked.key.name, None)
         _forget(store, asked)
     return outcome
 
 
-def _set_timer(host: Switch, platform: Platform, asked: Asked, new: bool) -> None:
-    """Have the switch remove the session in time, before it is made. A timer that an earlier session left must not end this one."""
-    if asked.options is not None and asked.seconds is None and not new:
+def _set_timer(host: Host, platform: Platform, name: str, seconds: float | None) -> None:
+    """Have the switch remove session *name* after *seconds*, or with None not any more; where it has no timers, do nothing."""
+    timer, wanted = platform.timer, seconds is not None
+    if timer is None or not isinstance(host, Switch):
         return
-    timer, name = t.cast("Timer", platform.timer), asked.key.name
-    wanted = asked.options is not None and asked.seconds is not None
     text = _read(host, timer)
-    if wanted:
+    if seconds is not None:
         clock = host.send(timer.clock) if timer.clock else ""
-        commands = arm(platform, name, math.ceil((asked.seconds or 0) / 60), text, clock)
+        commands = arm(platform, name, math.ceil(seconds / 60), text, clock)
     else:
         commands = disarm(platform, name, text)
     if not commands:
@@ -122,12 +125,20 @@ def put_back(host: Host, store: Store, platform: Platform, campaign: str, check:
         return []
     results = restore(host, store, campaign)
     for result in results:
-        if isinstance(host, Switch) and platform.timer:
-            _set_timer(host, platform, Asked(result.key, None, campaign, False, False), new=False)
+        if result.outcome not in ("failed", "handed_over"):
+            _set_timer(host, platform, result.key.name, None)
     failed = [f"{result.key}: {result.reason}" for result in results if result.outcome == "failed"]
     if failed:
         raise Refused(f"not put back: {'; '.join(failed)}")
     return results
+
+
+def runs_of(store: Store, campaign: str) -> list[str]:
+    """Return the ids of the journals that *campaign*, an id or the name in one, means. Raises Refused for one that is unreadable."""
+    if store.journal(campaign).state():
+        return [campaign]
+    run = re.compile(rf"\d{{8}}T\d{{6}}Z-{re.escape(campaign)}-[0-9a-f]{{6}}")
+    return [name for name in store.open_states() if run.fullmatch(name)]
 
 
 def open_sessions(host: Host, store: Store, campaign: str) -> tuple[Options, Options]:

@@ -44,8 +44,24 @@ def lines(text: str) -> Iterator[Line]:
             yield Line(len(line) - len(line.lstrip()), words if len(words) <= LONGEST else f"{words[:LONGEST]} …")
 
 
+def commands(text: str) -> list[str]:
+    """Return the lines of *text* without their indentation."""
+    return [line.text for line in lines(text)]
+
+
+def held(text: str, *wanted: str) -> list[str]:
+    """Return those of the *wanted* lines that *text* has."""
+    present = set(commands(text))
+    return [line for line in wanted if line in present]
+
+
 def understood(session: Session, line: str, fields: Callable[[Session, str], dict[str, t.Any] | None]) -> Session:
-    """Return *session* with the *fields* of *line*; a line that has none, or bad ones (ValueError), is kept as unknown."""
+    """Return *session* with the *fields* of *line*; a line that has none, or bad ones (ValueError), is kept as unknown.
+
+    What is "not specified" says nothing.
+    """
+    if line.endswith(" not specified"):
+        return session
     try:
         found = fields(session, line)
     except ValueError:

@@ -16,7 +16,7 @@ import typing as t
 from ..settings.model import Refused
 from .names import namer, numbers
 from .platform import VIEWS, Capabilities, Platform, options
-from .reading import lines, strange, understood
+from .reading import commands, lines, strange, understood
 from .session import DIRECTIONS, Session, Source, normal
 
 CAPABILITIES = Capabilities(
@@ -82,14 +82,14 @@ def _fields(session: Session, line: str) -> dict[str, t.Any] | None:
 def refuse(want: Session, text: str) -> None:
     """Raise Refused for a source that is not there: typing its name to mirror it would make it."""
     there: dict[str, set[str]] = {"interface": set(), "vlan": {"1"}}
-    for _, line in lines(text):
+    for line in commands(text):
         if match := _INTERFACE.fullmatch(line):
             there[match[1]].add(canonical(match[2]))
         elif match := re.fullmatch(r"vlan batch ([\d to]{1,4000})", line):
             there["vlan"].update(_batch(match[1]))
-    for kind, name, _ in want.sources:
-        if name not in there[kind]:
-            raise Refused(f"the switch has no {kind} {name}, and would make it if it were mirrored: check its name")
+    for source in want.sources:
+        if source.name not in there[source.kind]:
+            raise Refused(f"the switch has no {source.kind} {source.name}, and would make it if it were mirrored: check its name")
 
 
 def _batch(text: str) -> list[str]:

@@ -22,7 +22,8 @@ def host_tasks():
     """Return the tasks that capture_campaign.yml runs on every host, with the role's files put in their place."""
     play = next(play for play in load("playbooks", "capture_campaign.yml") if play["hosts"] != "localhost")
     found = []
-    for task in play["tasks"]:
+    steps = [step for task in play["tasks"] for step in [*task.get("block", [task]), *task.get("always", [])]]
+    for task in steps:
         role = task["ansible.builtin.import_role"]
         assert role["name"] == ROLE and role["rolespec_validate"] is False
         found += load("roles", "campaign", "tasks", role["tasks_from"] + ".yml")
@@ -35,14 +36,17 @@ def test_three_tasks_go_to_each_host_and_waiting_is_one_for_all():
     each = [name for task in tasks if not task.get("run_once") for name in task if name.startswith("wirefleet.")]
     once = [name for task in tasks if task.get("run_once") for name in task if name.startswith("wirefleet.")]
     assert each == [f"wirefleet.capture.campaign_{step}" for step in ("preflight", "arm", "collect")]
-    assert once == ["wirefleet.capture.campaign_wait"]
+    assert once == [f"wirefleet.capture.campaign_{step}" for step in ("mirror", "wait", "mirror")], "which are none without switches"
 
 
-def test_only_the_preflight_and_arming_call_a_module():
+def test_only_the_preflight_and_arming_call_a_module_on_a_host():
     calls = {}
     folder = os.path.join(schema.ROOT, "plugins", "action")
     for name in sorted(os.listdir(folder)):
         if name.startswith("campaign_"):
             with open(os.path.join(folder, name), encoding="utf-8") as handle:
                 calls[name] = handle.read().count("self.module(")
-    assert {name: count for name, count in calls.items() if count} == {"campaign_preflight.py": 1, "campaign_arm.py": 1}
+    assert {name: count for name, count in calls.items() if count} == {
+        **dict.fromkeys(("campaign_preflight.py", "campaign_arm.py"), 1),
+        "campaign_mirror.py": 1,  # on switches only
+    }

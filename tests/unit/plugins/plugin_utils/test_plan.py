@@ -22,6 +22,7 @@ CONTEXT = plan.Context(
     expand_filter=lambda words: f"<{words}>",
     now_ns=NOW,
     random_hex="3fa9c1",
+    system_of=lambda _host: None,
 )
 VANTAGE = {"hosts": "all", "device": "eth1"}
 
@@ -241,3 +242,49 @@ def test_describe_names_changes_and_bytes():
     assert "changes" not in plan.describe(session, preflight, name_changes=False)
     assert "changes no setting" in plan.describe(session, {}, name_changes=False)
     assert json.dumps(session)
+
+
+MIRROR = {
+    "hosts": "rdma",
+    "mirror": {
+        "session": 7,
+        "sources": [{"interface": "Eth1/31", "direction": "rx"}],
+        "destination": {"erspan": {"destination_ip": "192.0.2.9", "erspan_id": 7, "vrf": "default"}},
+    },
+    "collector": "node2",
+    "device": "eth1",
+}
+
+
+def mirrored(system="cisco.nxos.nxos", **changes):
+    context = CONTEXT._replace(system_of=lambda _host: system)
+    return plan.make("x", campaign(campaign_vantages=[{**MIRROR, **changes}]), context)
+
+
+def test_a_mirror_is_made_on_the_switch_and_captured_at_the_collector():
+    made = mirrored()
+    assert list(made["sessions"]) == ["node2"]
+    assert made["sessions"]["node2"]["vantages"][0]["filter"] == "<ip proto 47 or ip6 proto 47>"
+    (mirror,) = made["mirrors"]
+    assert (mirror["switch"], mirror["platform"], mirror["session"]["session"]) == ("node1", "nxos", "7")
+    assert mirror["expires"] == "13m", "90 s until the window, 60 s of it, ten minutes and what is missing to a whole one"
+
+
+@pytest.mark.parametrize(
+    ("changes", "system", "message"),
+    [
+        ({}, None, "nobody says what runs on it; set ansible_network_os"),
+        ({}, "arista.eos.eos", "on node1: eos cannot do erspan_id"),
+        ({"mirror": {**MIRROR["mirror"], "session": 99}}, "nxos", "on node1: nxos numbers its sessions from 1 to 32, not '99'"),
+        ({"collector": "nobody"}, "nxos", "collector is 'nobody', which matches no host"),
+        ({"hosts": "nobody"}, "nxos", "hosts is 'nobody', which matches no host"),
+    ],
+)
+def test_a_mirror_that_cannot_be_is_refused_while_planning(changes, system, message):
+    with pytest.raises(units.Unusable, match=message):
+        mirrored(system, **changes)
+
+
+def test_mirror_and_collector_belong_together():
+    with pytest.raises(units.Unusable, match="belong together"):
+        plan.make("x", campaign(campaign_vantages=[{**VANTAGE, "collector": "node2"}]), CONTEXT)

@@ -16,7 +16,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.settings.journal
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.cli import Switch
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.platform import timers
-from ansible_collections.wirefleet.capture.plugins.module_utils.switches.present import Asked, key_of, plain, put_back, reach
+from ansible_collections.wirefleet.capture.plugins.module_utils.switches.present import Asked, key_of, plain, put_back, reach, runs_of
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.registry import PLATFORMS
 
 from tests.switches.models import MODELS
@@ -191,6 +191,12 @@ def test_what_was_removed_need_not_be_put_back(bench: Bench) -> None:
     assert bench.reach(None).changes
     assert not bench.reach(None).changes
     assert bench.store.open_states() == {} and bench.put_back() == []
+
+
+def test_the_name_of_a_campaign_means_its_runs(bench: Bench) -> None:
+    bench.reach(bench.options(3), "20261123T101500Z-storm-3fa9c1")
+    assert runs_of(bench.store, "storm") == runs_of(bench.store, "20261123T101500Z-storm-3fa9c1") == ["20261123T101500Z-storm-3fa9c1"]
+    assert runs_of(bench.store, "stor") == []
 
 
 def test_what_somebody_changed_meanwhile_is_left_alone(bench: Bench) -> None:

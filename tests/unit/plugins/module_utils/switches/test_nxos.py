@@ -61,7 +61,7 @@ def test_a_session_that_does_not_say_no_shut_is_shut() -> None:
 
 def test_other_kinds_and_bad_lines_are_kept() -> None:
     assert parse(RUNNING)["5"].unknown == ("type warp", "marker-packet 100")
-    assert parse(RUNNING)["6"].unknown == ("erspan-id 70000000000", "destination ip 11.11.11", "acl-name not specified")
+    assert parse(RUNNING)["6"].unknown == ("erspan-id 70000000000", "destination ip 11.11.11")
     assert parse("") == {}
 
 
