@@ -72,12 +72,13 @@ def populate(hub: Hub, name: str) -> None:
         MAKERS[host.kind](hub, host, state / host.name)
     wait_for(hosts, state)
     for host in hosts:
-        if host.kind != "namespace":
-            set_clock(hub, host)
         if host.dpvs:
             loadbalancer.furnish(ssh_words(hub, host), host)
         if host.switch or host.behind:
             switch.furnish(ssh_words(hub, host), host)
+    for host in hosts:  # last, since a clock of one's own loses time while others are busy
+        if host.kind != "namespace":
+            set_clock(hub, host)
 
 
 def set_clock(hub: Hub, host: Host) -> None:
