@@ -35,6 +35,7 @@ tell() {
 for group in "$@"; do
     pids=()
     read -ra parts <<<"$group"
+    printf '\nmaking %s, see .cache/log\n' "$group"
     for part in "${parts[@]}"; do
         run "$part" &
         pids+=($!)
