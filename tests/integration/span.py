@@ -44,20 +44,23 @@ def tunnels(
     return fleet.module(host, "erspan_tunnel", {"tunnels": rows, **options}, check=check)
 
 
-def sniff(fleet: Fleet, host: str, device: str, filter_: str, options: str = "") -> None:
-    """Start tcpdump and return once it listens."""
-    words = f"tcpdump -i {device} -s 0 -B 8192 {options} -w /tmp/{device}.pcap '{filter_}'"
-    fleet.ssh(
-        host, f"setsid {words} < /dev/null > /dev/null 2> /tmp/{device}.log & until grep -q listening /tmp/{device}.log; do sleep 0.1; done"
+def sniff(fleet: Fleet, host: str, filter_: str, *devices: str, options: str = "") -> None:
+    """Start tcpdump on each of *devices* and return once all listen."""
+    start = "; ".join(
+        f"setsid tcpdump -i {device} -s 0 -B 8192 {options} -w /tmp/{device}.pcap '{filter_}' < /dev/null > /dev/null 2> /tmp/{device}.log &"
+        f" until grep -q listening /tmp/{device}.log; do sleep 0.1; done"
+        for device in devices
     )
+    fleet.ssh(host, start)
 
 
 def harvest(fleet: Fleet, host: str, *devices: str) -> list[list[bytes]]:
     """End tcpdump and return the frames of each device; none may have been dropped."""
-    fleet.ssh(host, "pkill -INT -x tcpdump; while pgrep -x tcpdump > /dev/null; do sleep 0.1; done")
-    logs = [fleet.ssh(host, f"cat /tmp/{device}.log") for device in devices]
+    show = "; ".join(f"base64 -w0 /tmp/{device}.{what}; echo" for device in devices for what in ("log", "pcap"))
+    gone = " ".join(f"/tmp/{device}.*" for device in devices)
+    said = fleet.ssh(host, f"pkill -INT -x tcpdump; while pgrep -x tcpdump > /dev/null; do sleep 0.1; done; {show}; rm -f {gone}")
+    parts = [base64.b64decode(line) for line in said.splitlines()]
+    logs = [part.decode() for part in parts[::2]]
     if not all("\n0 packets dropped by kernel" in log for log in logs):
         raise AssertionError(logs)
-    found = [frames(base64.b64decode(fleet.ssh(host, f"base64 -w0 /tmp/{device}.pcap"))) for device in devices]
-    fleet.ssh(host, f"rm -f {' '.join(f'/tmp/{device}.*' for device in devices)}")
-    return found
+    return [frames(part) for part in parts[1::2]]

@@ -64,9 +64,8 @@ def restored(fleet):
 
 def passed(fleet, devices, packets, payload=1024, *frame_sizes):
     """Send RoCE through the switch, two frames each of *frame_sizes*, and echoes; return the RoCE sent and what *devices* showed."""
-    for device in devices:
-        sniff(fleet, "mon1", device, expand("roce"))
-    sniff(fleet, "left1", "eth1", "udp port 4791", "-Q out")
+    sniff(fleet, "mon1", expand("roce"), *devices)
+    sniff(fleet, "left1", "udp port 4791", "eth1", options="-Q out")
     runs = [SEND.format(packets=packets, payload=payload, per_message=8)]
     runs += [SEND.format(packets=2, payload=size - HEADERS, per_message=1) for size in frame_sizes]
     fleet.ssh("left1", " && ".join([*runs, "ping -q -c 2 -i 0.2 10.78.0.3"]))

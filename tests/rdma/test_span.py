@@ -31,9 +31,8 @@ def mirrored_guests():
 
 def test_verbs_arrive_packet_for_packet_in_every_type(path):
     assert tunnels(path)["changed"]
-    for device in TYPES:
-        sniff(path, "mon1", device, expand("roce"))
-    sniff(path, "guest1", "eth1", "udp port 4791")
+    sniff(path, "mon1", expand("roce"), *TYPES)
+    sniff(path, "guest1", "udp port 4791", "eth1")
     path.ssh("guest2", f"setsid {SEND} < /dev/null > /tmp/server 2>&1 & until ss -Hltn | grep -q :18515; do sleep 0.2; done")
     path.ssh("guest1", f"{SEND} 10.78.0.3 > /tmp/client")
     (sent,), seen = harvest(path, "guest1", "eth1"), harvest(path, "mon1", *TYPES)
