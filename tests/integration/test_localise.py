@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("duckdb")
 
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.analysis import load, model, report
+
 from tests.integration.fleet import ROOT, wait_until
 from tests.truth.keys import parquet_of
 
