@@ -63,10 +63,8 @@ def watched(pair, tmp_path):
             (tmp_path / f"{host}.pcap").write_bytes(base64.b64decode(pair.ssh(host, f"base64 -w0 /root/wf/{host}.pcap")))
         return {place: tmp_path / f"{place}.pcap" for place in PLACES}
 
-    for place, path in inside.items():
-        wait_until(lambda path=path: path.exists() and path.stat().st_size >= 24, 10, f"tcpdump at {place} did not begin")
-    for host in HOSTS:
-        wait_until(lambda host=host: "listening" in pair.ssh(host, "cat /root/wf/log", check=False), 10, f"tcpdump on {host} did not begin")
+    wait_until(lambda: all(path.exists() and path.stat().st_size >= 24 for path in inside.values()), 10, "tcpdump in the switch did not begin")
+    wait_until(lambda: all("listening" in pair.ssh(host, "cat /root/wf/log", check=False) for host in HOSTS), 10, "tcpdump on a host did not begin")
     pair.stop = stop
     yield pair
     for process in running.values():
