@@ -30,6 +30,9 @@ def analyse_evidence(folder: str, pairs: Sequence[FlowPair] = (), limits: Limits
     need()
     window = (manifest["window"].get("t0_ns"), manifest["window"].get("t1_ns"))
     vantages = [of_evidence(folder, entry, window[1]) for entry in manifest["vantages"]]
+    # Not /tmp, which may be memory: what is spilled lies where the evidence has room.
+    evidence.make_private(os.path.join(folder, DERIVED))
+    limits = limits._replace(folder=limits.folder or os.path.join(folder, DERIVED))
     return analyse(vantages, manifest["path"], manifest["campaign"], window, pairs, limits)
 
 
