@@ -276,6 +276,22 @@ def test_the_views_say_the_same(tmp_path):
     assert database.execute("SELECT count(*) FROM roce_queue_pairs").fetchone() == (6,)
 
 
+def test_one_way_traffic_goes_where_ttl_falls(tmp_path):
+    def send(world):
+        for number in range(400):
+            world.send(talk.answer(number, number, talk.ACK, number * 1e-3))
+
+    vantages, world = build(tmp_path, [Wire(loss=0.02, routed=True), Wire(loss=0.01, routed=True)], send=send)
+    found = checked(report.analyse(vantages, ["client", "tor", "server"]))
+    lost = {place: sum(truth.lost_after == place for truth in world.truths) for place in (2, 1)}
+    assert [(hop["from"], hop["direction"], hop["missing"] + hop["outside_window"]) for hop in found["path"]["hops"]] == [
+        ("tor", "reverse", lost[1]), ("server", "reverse", lost[2]),
+    ]  # fmt: skip
+    assert "direction_unknown" not in codes(found)
+    flat, _world = build(tmp_path, [Wire(), Wire()], send=send)
+    assert "direction_unknown" in codes(report.analyse(flat, ["client", "tor", "server"]))
+
+
 # -- evidence folders ---------------------------------------------------------------------------------------------------------
 
 
