@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import base64
-import functools
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -43,10 +44,10 @@ def put(fleet, host, path):
 def watched(pair, tmp_path):
     """The fleet with a capture running at each place; `stop()` ends them and returns the files by place."""
     lab(pair, "drop", "on", "node1", "--psn-mask", hex(MASK), "--psn-value", hex(VALUE))
-    words = ["-U", "--immediate-mode", "--time-stamp-precision=nano", "-w"]
+    words = ["-U", "-B", "16384", "-s", "256", "--time-stamp-precision=nano", "-w"]
     inside = {place: tmp_path / f"{place}.pcap" for place in ("switch_in", "switch_out")}
     running = {
-        place: pair.start("tcpdump", "-i", device, *words, str(inside[place]), "udp", "port", "4791", stderr=subprocess.DEVNULL)
+        place: pair.start("tcpdump", "-i", device, *words, str(inside[place]), "udp", "port", "4791")
         for place, device in (("switch_in", "d-node1"), ("switch_out", "d-node2"))
     }
     for host in HOSTS:
@@ -55,19 +56,20 @@ def watched(pair, tmp_path):
         pair.ssh(host, f"cd /root/wf && (tcpdump -i eth1 {' '.join(words)} {host}.pcap udp port 4791 >/dev/null 2>log </dev/null & echo $! >pid)")
 
     def stop():
-        for process in running.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)
-                process.wait(10)
+        time.sleep(1.5)  # libpcap hands over what it has once a second
+        said = {}
+        for place, process in running.items():
+            os.killpg(process.pid, signal.SIGINT)
+            said[place] = process.communicate(timeout=10)[0]
         for host in HOSTS:
             pair.ssh(host, "kill -INT $(cat /root/wf/pid); while kill -0 $(cat /root/wf/pid) 2>/dev/null; do sleep 0.05; done")
             (tmp_path / f"{host}.pcap").write_bytes(base64.b64decode(pair.ssh(host, f"base64 -w0 /root/wf/{host}.pcap")))
-        return {place: tmp_path / f"{place}.pcap" for place in PLACES}
+            said[host] = pair.ssh(host, "cat /root/wf/log")
+        drops = {place: int(re.search(r"(\d+) packets? dropped by kernel", said[place])[1]) for place in PLACES}
+        return {place: tmp_path / f"{place}.pcap" for place in PLACES}, drops
 
-    for place, path in inside.items():
-        wait_until(functools.partial(begun, path), 10, f"tcpdump at {place} did not begin")
-    for host in HOSTS:
-        wait_until(functools.partial(listening, pair, host), 10, f"tcpdump on {host} did not begin")
+    wait_until(lambda: all(path.exists() and path.stat().st_size >= 24 for path in inside.values()), 10, "tcpdump in the switch did not begin")
+    wait_until(lambda: all("listening" in pair.ssh(host, "cat /root/wf/log", check=False) for host in HOSTS), 10, "tcpdump on a host did not begin")
     pair.stop = stop
     yield pair
     for process in running.values():
@@ -76,14 +78,6 @@ def watched(pair, tmp_path):
     lab(pair, "drop", "off", "node1")
     for host in HOSTS:
         pair.ssh(host, "kill $(cat /root/wf/pid) 2>/dev/null; rm -rf /root/wf", check=False)
-
-
-def begun(path):
-    return path.exists() and path.stat().st_size >= 24
-
-
-def listening(fleet, host):
-    return "listening" in fleet.ssh(host, "cat /root/wf/log", check=False)
 
 
 def send(fleet, host, peer, qp, first):
@@ -96,32 +90,36 @@ def send(fleet, host, peer, qp, first):
 def test_the_switch_is_named_and_the_count_is_right(watched, tmp_path):
     for sender in [send(watched, "node1", "node2", 0x1AE, FIRST), send(watched, "node2", "node1", 0x1A4, 5)]:
         assert json.loads(sender.communicate(timeout=60)[0])["sent"] == PACKETS
-    files = watched.stop()
+    files, drops = watched.stop()
     assert int(lab(watched, "drop", "count", "node1")) == LOST
-    vantages = [load.of_index(parquet_of(files[place], name=place), model.Vantage(place)) for place in PLACES]
+    vantages = [load.of_index(parquet_of(files[place], name=place), model.Vantage(place, drops=drops[place])) for place in PLACES]
     for declared in (PLACES, ("node1", "node2")):
         found = report.analyse(vantages, declared)
         hops = {(hop["from"], hop["to"]): hop for hop in found["path"]["hops"]}
-        lost = {name: hop["lost_in_network"] for name, hop in hops.items() if hop["lost_in_network"]["max"]}
+        certain = {name: hop["lost_in_network"]["min"] for name, hop in hops.items() if hop["lost_in_network"]["min"]}
         where = ("switch_in", "switch_out") if "switch_in" in declared else ("node1", "node2")
-        assert lost == {where: {"min": LOST, "max": LOST}}
-        assert hops[where]["packets"] == PACKETS
+        assert set(certain) <= {where}
+        assert hops[where]["lost_in_network"]["min"] <= LOST <= hops[where]["lost_in_network"]["max"]
+        if not any(drops.values()):  # which a busy machine cannot promise
+            assert certain == {where: LOST} and hops[where]["packets"] == PACKETS
     assert all(abs(vantage["clock"]["offset_s"]) < 100e-6 for vantage in found["vantages"] if vantage["position"] is not None)
 
 
 def test_what_one_capture_missed_is_not_the_networks_fault(watched, tmp_path):
     for sender in [send(watched, "node1", "node2", 0x1AE, FIRST), send(watched, "node2", "node1", 0x1A4, 5)]:
         sender.communicate(timeout=60)
-    files = watched.stop()
+    files, drops = watched.stop()
     thinned = tmp_path / "thinned.pcap"
     missed = thin(files["switch_out"], thinned)
-    files["switch_out"] = thinned
-    vantages = [load.of_index(parquet_of(files[place], name=place), model.Vantage(place)) for place in PLACES]
+    files["switch_out"], drops["switch_out"] = thinned, drops["switch_out"] + missed
+    vantages = [load.of_index(parquet_of(files[place], name=place), model.Vantage(place, drops=drops[place])) for place in PLACES]
     found = report.analyse(vantages, PLACES)
     vantage = next(entry for entry in found["vantages"] if entry["vantage"] == "switch_out")
-    assert vantage["missed"] == missed
+    assert missed - sum(drops.values()) <= vantage["missed"] <= drops["switch_out"]
     bounds = {(hop["from"], hop["to"]): hop["lost_in_network"] for hop in found["path"]["hops"]}
-    assert sum(bound["min"] for bound in bounds.values()) == bounds["switch_in", "switch_out"]["min"] == LOST
+    assert {name for name, bound in bounds.items() if bound["min"]} <= {("switch_in", "switch_out")}
+    if drops == {**dict.fromkeys(PLACES, 0), "switch_out": missed}:
+        assert vantage["missed"] == missed and bounds["switch_in", "switch_out"] == {"min": LOST, "max": LOST}
 
 
 def thin(source: pathlib.Path, target: pathlib.Path) -> int:

@@ -20,38 +20,62 @@ if t.TYPE_CHECKING:
 
 DERIVED, KEYS = "derived", "keys.parquet"
 _RAW = "/raw/"
+#: libpcap hands packets over within a second.
+FLUSH_NS = 1_000_000_000
 
 
 def analyse_evidence(folder: str, pairs: Sequence[FlowPair] = (), limits: Limits = LIMITS) -> dict[str, t.Any]:
     """Return the report of the run in *folder*: index what is not indexed, then analyse. Raises Unavailable."""
     manifest = evidence.read_json(os.path.join(folder, "campaign.json")) or {"vantages": [], "path": [], "campaign": None, "window": {}}
     need()
-    vantages = [of_evidence(folder, entry) for entry in manifest["vantages"]]
     window = (manifest["window"].get("t0_ns"), manifest["window"].get("t1_ns"))
+    vantages = [of_evidence(folder, entry, window[1]) for entry in manifest["vantages"]]
+    # Not /tmp, which may be memory: what is spilled lies where the evidence has room.
+    evidence.make_private(os.path.join(folder, DERIVED))
+    limits = limits._replace(folder=limits.folder or os.path.join(folder, DERIVED))
     return analyse(vantages, manifest["path"], manifest["campaign"], window, pairs, limits)
 
 
-def of_evidence(folder: str, entry: Mapping[str, t.Any]) -> Vantage:
-    """Return one vantage of a manifest (campaign.schema.json), with its keys, counters and drops."""
+def of_evidence(folder: str, entry: Mapping[str, t.Any], t1_ns: int | None) -> Vantage:
+    """Return one vantage of a manifest (campaign.schema.json), with its keys, counters and drops. *t1_ns*: when its window was to close."""
     name = entry["vantage_id"]
-    base = Vantage(
-        name, (), entry["host"], filter=entry["filter"], opened_ns=_latest(entry["opened_ns"], entry["ready_ns"]), closed_ns=entry["stopped_ns"],
-        drops=_drops(entry["drops"]), trustworthy=entry["drops"]["trustworthy"], drops_source=entry["drops"]["source"],
-        offset_s=entry["clock"]["offset_s"], error_s=entry["clock"]["error_s"],
-        counters=(_json(folder, name, "counters/before.json"), _json(folder, name, "counters/after.json")),
-        files=tuple(_there(folder, [*(file["path"] for file in entry["files"] if _RAW in file["path"]), f"{DERIVED}/{name}/{KEYS}",
-                                    f"vantages/{name}/counters/before.json", f"vantages/{name}/counters/after.json"])),
-    )  # fmt: skip
-    raw = [os.path.join(folder, file["path"]) for file in entry["files"] if _RAW in file["path"]]
-    keys = os.path.join(folder, DERIVED, name, KEYS)
-    if entry["status"] == "failed" and not raw and not os.path.exists(keys):
-        why = f"its evidence failed: {', '.join(entry['reasons'])}"
-        return base._replace(reasons=(reason("failed", name, why),))
-    if not os.path.exists(keys):
-        wrong = _index(raw, keys, name)
-        if wrong:
-            return base._replace(reasons=(wrong,))
-    return of_index(keys, base)
+    raw = [file["path"] for file in entry["files"] if _RAW in file["path"]]
+    keys = f"{DERIVED}/{name}/{KEYS}"
+    wrong = None
+    if not os.path.exists(os.path.join(folder, keys)):
+        if entry["status"] == "failed" and not raw:
+            wrong = reason("failed", name, f"its evidence failed: {', '.join(entry['reasons'])}")
+        else:
+            wrong = _index([os.path.join(folder, path) for path in raw], os.path.join(folder, keys), name)
+    counted = [f"vantages/{name}/counters/{when}.json" for when in ("before", "after")]
+    known = _known(entry, t1_ns)._replace(
+        counters=(evidence.read_json(os.path.join(folder, counted[0])), evidence.read_json(os.path.join(folder, counted[1]))),
+        files=tuple(path for path in (*raw, keys, *counted) if os.path.exists(os.path.join(folder, path))),
+    )
+    return known._replace(reasons=(wrong,)) if wrong else _flushed(of_index(os.path.join(folder, keys), known))
+
+
+def _known(entry: Mapping[str, t.Any], t1_ns: int | None) -> Vantage:
+    """Return what the manifest alone says of a vantage. Pure."""
+    return Vantage(
+        entry["vantage_id"],
+        host=entry["host"],
+        filter=entry["filter"],
+        opened_ns=_latest(entry["opened_ns"], entry["ready_ns"]),
+        closed_ns=_earliest(entry["stopped_ns"], t1_ns),
+        drops=_drops(entry["drops"]),
+        trustworthy=entry["drops"]["trustworthy"],
+        drops_source=entry["drops"]["source"],
+        offset_s=entry["clock"]["offset_s"],
+        error_s=entry["clock"]["error_s"],
+    )
+
+
+def _flushed(vantage: Vantage) -> Vantage:
+    """Close the vantage at its last packet, as what its program had in its buffers when it was stopped is not in the file."""
+    if vantage.closed_ns is None or vantage.last_ns is None:
+        return vantage
+    return vantage._replace(closed_ns=min(vantage.closed_ns, max(vantage.last_ns, vantage.closed_ns - FLUSH_NS)))
 
 
 def _index(raw: Sequence[str], keys: str, name: str) -> Reason | None:
@@ -76,7 +100,7 @@ def of_index(path: str, vantage: Vantage) -> Vantage:
     files = head.get("files", [])
     found = [*vantage.reasons, *_reasons(vantage.name, files)]
     disorder = sum(file.get("out_of_order", 0) for file in files)
-    return vantage._replace(keys=(path,), reasons=tuple(found), cm=side, out_of_order=disorder)
+    return vantage._replace(keys=(path,), reasons=tuple(found), cm=side, out_of_order=disorder, last_ns=head.get("last_ns"))
 
 
 def _reasons(name: str, files: Sequence[Mapping[str, t.Any]]) -> list[Reason]:
@@ -100,9 +124,5 @@ def _latest(*times: int | None) -> int | None:
     return max((t_ns for t_ns in times if t_ns is not None), default=None)
 
 
-def _json(folder: str, name: str, path: str) -> t.Any:
-    return evidence.read_json(os.path.join(folder, "vantages", name, path))
-
-
-def _there(folder: str, paths: Sequence[str]) -> list[str]:
-    return [path for path in paths if os.path.exists(os.path.join(folder, path))]
+def _earliest(*times: int | None) -> int | None:
+    return min((t_ns for t_ns in times if t_ns is not None), default=None)

@@ -28,6 +28,8 @@ PATIENCE_S = 0.01
 CHUNK = 2_000_000
 #: The longest way that is believed.
 LONGEST_S = 1.0
+#: Routers on the way from one vantage to another, as an average that no rounding makes.
+TTL_FELL = 0.5
 MISSING_CODES = ("", "drops", "drops_untrusted")
 COUNTS = ("packets", "seen", "missing", "lost_in_capture", "outside_window", "not_mirrored", "unknown", "duplicates", "reordered")
 FIELDS = (("dscp", 0, 0x3F), ("ecn", 6, 0x3), ("ttl", 8, 0xFF), ("vlan", 16, 0x1FFF), ("address", FAR.bit_length() - 1, 1))
@@ -94,7 +96,7 @@ class Locator:
         self._flows()
         pairs, ttl = self._compare()
         self.path = self._order(pairs, ttl)
-        self.ways = paths.ways_on(self.path.order, pairs)
+        self.ways = self._directed(paths.ways_on(self.path.order, pairs), pairs, ttl)
         self.times = paths.timeline(self.path.order, pairs, self._by_controller)
         self.windows = {place: self._window(place) for place in self.path.order}
         self._classes()
@@ -179,6 +181,20 @@ class Locator:
             return paths.Path(tuple(self.declared), "declared", True)
         joined = [place for place in self.places if any(place in pair for pair in pairs)] or self.places[:1]
         return paths.infer(joined, pairs, ttl, self._busiest())
+
+    def _directed(
+        self, ways: dict[tuple[int, int], int], pairs: Mapping[tuple[int, int], clock.Comparison], ttl: Mapping[tuple[int, int], float]
+    ) -> dict[tuple[int, int], int]:
+        """Where all traffic went one way, let TTL say which; else take it to be the path's and say so."""
+        if self.path.source != "declared" or not pairs or any(found.error_s is not None for found in pairs.values()):
+            return ways
+        place = {vantage: number for number, vantage in enumerate(self.path.order)}
+        fallen = sum(by if place[one] < place[other] else -by for (one, other), by in ttl.items() if one in place and other in place)
+        if fallen < -TTL_FELL:
+            return {group: -way for group, way in ways.items()}
+        if fallen < TTL_FELL:
+            self.reasons.append(reason("direction_unknown", None, "traffic went one way only, and was taken to go in the order of campaign_path"))
+        return ways
 
     def _by_controller(self, place: int) -> paths.Time:
         known = self._known(self.path.order[0], place)

@@ -89,6 +89,7 @@ class Vantage(t.NamedTuple):
     #: What side.py read of the connection manager's messages.
     cm: tuple[Mapping[str, t.Any], ...] = ()
     out_of_order: int | None = None
+    last_ns: int | None = None
 
     @property
     def lossy(self) -> int | None:

@@ -146,11 +146,12 @@ def _sequence(store: Store, wanted: str) -> None:
         f"WHERE mine AND opcode < 192 AND opcode <> 129 AND op NOT BETWEEN 13 AND 18 AND (talk, asks, dest_qp) IN ({wanted})), "
         "unit AS (SELECT talk, asks, qp, max(payload) FILTER (WHERE op IN (13, 14)) AS mtu FROM reply GROUP BY talk, asks, qp), "
         f"stepped AS (SELECT request.*, unit.mtu, ((psn - lag(psn) OVER ({order}) + 25165824) % 16777216) - 8388608 AS step, "
+        f"lag(op) OVER ({order}) AS op_before, "
         f"max(CASE WHEN op IN {_FIRSTS} THEN t_ns END) OVER ({order}) AS began_ns FROM request LEFT JOIN unit USING (talk, asks, qp)), "
         f"unrolled AS (SELECT *, {_SPAN} AS span, sum(coalesce(step, 0)) OVER ({order})::BIGINT AS place_in FROM stepped), "
         f"highest AS (SELECT *, max(place_in + span - 1) {before} AS high FROM unrolled) "
         "SELECT *, transport <> 3 AND coalesce(place_in <= high, FALSE) AS again, CASE WHEN transport <> 3 AND place_in > high + 1 "
-        f"AND NOT coalesce(lag(op) OVER ({order}) = 12 AND mtu IS NULL, FALSE) THEN place_in - high - 1 ELSE 0 END AS gap FROM highest"
+        "AND NOT coalesce(op_before = 12 AND mtu IS NULL, FALSE) THEN place_in - high - 1 ELSE 0 END AS gap FROM highest"
     )
 
 

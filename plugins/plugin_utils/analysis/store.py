@@ -58,7 +58,7 @@ class Store:
             ("preserve_insertion_order", False),
             ("enable_progress_bar", False),
         ):
-            self.db.execute(f"SET {name} = '{value}'")
+            self.db.execute(f"SET {name} = {literal(str(value))}")
 
     def close(self) -> None:
         self.db.close()

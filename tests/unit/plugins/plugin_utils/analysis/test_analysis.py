@@ -276,6 +276,61 @@ def test_the_views_say_the_same(tmp_path):
     assert database.execute("SELECT count(*) FROM roce_queue_pairs").fetchone() == (6,)
 
 
+def test_one_way_traffic_goes_where_ttl_falls(tmp_path):
+    def send(world):
+        for number in range(400):
+            world.send(talk.answer(number, number, talk.ACK, number * 1e-3))
+
+    vantages, world = build(tmp_path, [Wire(loss=0.02, routed=True), Wire(loss=0.01, routed=True)], send=send)
+    found = checked(report.analyse(vantages, ["client", "tor", "server"]))
+    lost = {place: sum(truth.lost_after == place for truth in world.truths) for place in (2, 1)}
+    assert [(hop["from"], hop["direction"], hop["missing"] + hop["outside_window"]) for hop in found["path"]["hops"]] == [
+        ("tor", "reverse", lost[1]), ("server", "reverse", lost[2]),
+    ]  # fmt: skip
+    assert "direction_unknown" not in codes(found)
+    flat, _world = build(tmp_path, [Wire(), Wire()], send=send)
+    assert "direction_unknown" in codes(report.analyse(flat, ["client", "tor", "server"]))
+
+
+# -- evidence folders ---------------------------------------------------------------------------------------------------------
+
+
+def entry(name, world, number, file):
+    spot = world.spots[number]
+    return {
+        "vantage_id": f"{name}__eth1", "host": name, "status": "ok", "reasons": [], "filter": "", "opened_ns": spot.stamp(-0.1), "ready_ns": spot.stamp(-0.2),
+        "stopped_ns": spot.stamp(2), "drops": {"kernel": world.dropped[number], "interface": None, "trustworthy": True, "source": "tcpdump"},
+        "clock": {"offset_s": spot.offset_s, "error_s": 0.1}, "files": [{"path": str(file)}] if file else [],
+    }  # fmt: skip
+
+
+def test_an_evidence_folder_is_indexed_and_analysed(tmp_path):
+    world = World([Spot("client"), Spot("server", 0.5)], [Wire(loss=0.02)], 3)
+    talk.writes(world, 100)
+    entries = []
+    for number, (name, file) in enumerate(zip(("client", "server"), world.write(tmp_path))):
+        base = tmp_path / "vantages" / f"{name}__eth1"
+        for sub in ("raw", "counters"):
+            (base / sub).mkdir(parents=True)
+        file.rename(base / "raw" / "0001.pcap")
+        for when, errors in (("before", 0), ("after", 7)):
+            counted = {"interfaces": {"eth1": {"statistics": {"rx_missed_errors": errors}}}, "softnet": []}
+            (base / "counters" / f"{when}.json").write_text(json.dumps(counted))
+        entries.append(entry(name, world, number, f"vantages/{name}__eth1/raw/0001.pcap"))
+    entries.append({**entry("gone", world, 0, None), "status": "failed", "reasons": ["host_unreachable"]})
+    window = {"t0_ns": world.spots[0].stamp(-0.1), "t1_ns": world.spots[1].stamp(1.0)}
+    manifest = {"campaign": "20261123T101500Z-x-3fa9c1", "vantages": entries, "path": ["client", "server"], "window": window}
+    (tmp_path / "campaign.json").write_text(json.dumps(manifest))
+    found = checked(load.analyse_evidence(str(tmp_path)))
+    lost = sum(truth.lost_after is not None for truth in world.truths)
+    assert found["campaign"] == manifest["campaign"] and "failed" in codes(found)
+    assert sum(hop["missing"] + hop["outside_window"] for hop in found["path"]["hops"]) == lost
+    assert found["path"]["order"] == ["client__eth1", "server__eth1"]
+    assert [reading["text"] for reading in found["counters"][1]["readings"]] == ["The interface dropped 7 packets on receipt (rx_missed_errors)."]
+    assert "derived/server__eth1/keys.parquet" in found["vantages"][1]["files"]
+    assert (tmp_path / "derived" / "server__eth1" / "keys.parquet").stat().st_mode & 0o777 == 0o600
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------------
 
 
