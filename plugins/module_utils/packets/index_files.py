@@ -5,21 +5,19 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
-import multiprocessing
 import os
 import re
 import tempfile
 import typing as t
 
-from ..host import CommandMissing
+from ..host import CommandMissing, Host
 from . import keyfile, keytable, native, side
 from .decap_files import BadPaths
 from .index_loop import Batch, Index, Kernel, PythonKernel
 from .keyfile import Reader, Writer
 from .keys import ROW, Key
-from .streams import STANDARD, Rehearsal, Sink, Source
+from .streams import STANDARD, Rehearsal, Sink, Source, is_zstd
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +39,7 @@ class Wish(t.NamedTuple):
     jobs: int | None = None
 
     def check(self) -> None:
-        """Raise BadPaths where a file cannot be read or written, CommandMissing where Parquet cannot be made."""
+        """Raise BadPaths where a file cannot be read or written, CommandMissing where zstd or what makes Parquet is missing."""
         if not self.sources:
             raise BadPaths("name at least one capture file")
         for path in self.sources:
@@ -61,6 +59,8 @@ class Wish(t.NamedTuple):
             raise BadPaths(f"the name of a vantage has 1 to {MAX_NAME} letters")
         if self.jobs is not None and self.jobs < 1:
             raise BadPaths("there is at least one job")
+        if any(map(is_zstd, self.sources)) and not Host().which("zstd"):
+            raise CommandMissing("zstd")
         if self.dest.endswith(PARQUET) and keytable.missing():
             raise CommandMissing(keytable.missing() or "")
 
@@ -154,12 +154,18 @@ def _part(path: str, into: str, pure: bool) -> tuple[dict[str, t.Any], int]:
 
 def _apart(wish: Wish, jobs: int, writer: Writer, sided: Sided, folder: str, told: Callable[[str, int], None]) -> list[dict[str, t.Any]]:
     """Index the files at once and put the segments together in the order of the files."""
+    import concurrent.futures  # here, because a single file has no use for what takes a while to load
+    import multiprocessing
+
     files: list[dict[str, t.Any]] = []
     with concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
         parts = [os.path.join(folder, f"{number}.keys") for number in range(len(wish.sources))]
         running = [pool.submit(_part, source, part, wish.pure) for source, part in zip(wish.sources, parts)]
         for part, future in zip(parts, running):
-            file, left_out = future.result()
+            try:
+                file, left_out = future.result()
+            except concurrent.futures.BrokenExecutor as problem:
+                raise OSError("a process that read a capture was killed, perhaps for want of memory") from problem
             with open(part, "rb") as stream:
                 reader = Reader(stream)
                 for rows, packed in reader.segments():
@@ -254,5 +260,3 @@ def _reasons(files: list[dict[str, t.Any]], sided: Sided) -> list[str]:
     if sided.left_out:
         said.append(f"{sided.left_out} rows of the side table were left out: it has no more than {side.MAX_ROWS}")
     return said
-
-

@@ -18,7 +18,7 @@ from .layers import LINK_TYPES
 from .roce import EXTENSIONS
 
 #: Rows and notes of one call; a call that fills them comes back early.
-ROWS, NOTES = 16_384, 4_096
+ROWS, NOTES = 4_096, 1_024
 _TABLES = 16
 _NO_EXTENSION = 255
 
@@ -115,7 +115,11 @@ class Transpose:
         self._call = library.wf_planes
         self._call.argtypes, self._call.restype = [ctypes.c_void_p, _u64, _u64, ctypes.c_void_p], None
 
-    def __call__(self, rows: bytearray) -> bytearray:
-        out = bytearray(len(rows))
-        self._call(ctypes.addressof(at(rows)), len(rows) // ROW.size, ROW.size, ctypes.addressof(at(out)))
-        return out
+        self._out = bytearray()
+
+    def __call__(self, rows: memoryview) -> memoryview:
+        """Return the planes of *rows*, which is writable memory; they are valid until the next call."""
+        if len(self._out) < len(rows):
+            self._out = bytearray(len(rows))
+        self._call(ctypes.addressof(at(rows)), len(rows) // ROW.size, ROW.size, ctypes.addressof(at(self._out)))
+        return memoryview(self._out)[: len(rows)]

@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
 MAGIC = b"WFKEYS1\n"
 SCHEMA = 1
 #: Rows in a segment of ours, and in the largest that is read.
-SEGMENT, MAX_SEGMENT = 32_768, 262_144
+SEGMENT, MAX_SEGMENT = 4_096, 262_144
 MAX_JSON, MAX_SIDE = 1 << 20, 64 << 20
 _CHUNK = struct.Struct("<4sIII")
 _NUMBER = sum(struct.calcsize(field.code) for field in FIELDS[: [field.name for field in FIELDS].index("number")])
@@ -113,24 +113,27 @@ class Writer:
 
     def __init__(self, sink: t.Any, vantage: str, codec_: Codec, transpose: Callable[[t.Any], t.Any] | None = None) -> None:
         self._sink, self._codec, self._transpose = sink, codec_, transpose or planes
-        self._pending = bytearray()
+        self._room, self._filled = bytearray(SEGMENT * ROW.size), 0
         head = {"schema": SCHEMA, "vantage": vantage, "row_bytes": ROW.size, "columns": columns(), "codec": codec_.name}
         self._sink.write(MAGIC)
         self.chunk(b"HEAD", 0, _json(head))
 
     def rows(self, data: t.Any) -> None:
         """Add whole rows."""
-        self._pending += data
-        size = SEGMENT * ROW.size
-        while len(self._pending) >= size:
-            self._segment(self._pending[:size])
-            del self._pending[:size]
+        left = memoryview(data)
+        while left:
+            size = min(len(left), len(self._room) - self._filled)
+            self._room[self._filled : self._filled + size] = left[:size]
+            self._filled, left = self._filled + size, left[size:]
+            if self._filled == len(self._room):
+                self.flush()
 
     def flush(self) -> None:
         """End the segment, as each capture file does, so that those of several can be made apart and put together."""
-        if self._pending:
-            self._segment(self._pending)
-            self._pending = bytearray()
+        if self._filled:
+            with memoryview(self._room)[: self._filled] as rows:
+                self.chunk(b"ROWS", len(rows) // ROW.size, self._codec.pack(self._transpose(rows)))
+        self._filled = 0
 
     def end(self, side: list[dict[str, t.Any]], counts: Mapping[str, t.Any]) -> None:
         self.flush()
@@ -140,13 +143,11 @@ class Writer:
     def chunk(self, tag: bytes, rows: int, data: bytes) -> None:
         self._sink.write(_CHUNK.pack(tag, rows, len(data), zlib.crc32(data)) + data)
 
-    def _segment(self, data: bytearray) -> None:
-        self.chunk(b"ROWS", len(data) // ROW.size, self._codec.pack(self._transpose(data)))
-
 
 def planes(rows: t.Any) -> bytes:
     """Return the first byte of every row, then the second of every row, and so on."""
-    return b"".join(rows[place :: ROW.size] for place in range(ROW.size))
+    data = bytes(rows)
+    return b"".join(data[place :: ROW.size] for place in range(ROW.size))
 
 
 def _json(value: t.Any) -> bytes:

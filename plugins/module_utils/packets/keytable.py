@@ -58,10 +58,10 @@ def occurrences(fingerprints: t.Any) -> t.Any:
 
     order = numpy.argsort(fingerprints, kind="stable")
     ordered = fingerprints[order]
-    places = numpy.arange(len(ordered), dtype=numpy.int64)
-    begins = numpy.ones(len(ordered), bool)
+    places: t.Any = numpy.arange(len(ordered), dtype=numpy.int64)
+    begins: t.Any = numpy.ones(len(ordered), bool)
     begins[1:] = ordered[1:] != ordered[:-1]
-    found = numpy.empty(len(ordered), numpy.uint32)
+    found: t.Any = numpy.empty(len(ordered), numpy.uint32)
     found[order] = places - numpy.maximum.accumulate(numpy.where(begins, places, 0))
     return found
 

@@ -194,6 +194,14 @@ class Rehearsal:
             return b""
 
 
+def is_zstd(path: str) -> bool:
+    """Whether the file at *path* is compressed with zstd; a pipe is not asked, since what is read of it is gone."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(4) == _ZSTD
+
+
 def wants_zstd(path: str) -> bool:
     return path.endswith((".zst", ".zstd"))
 

@@ -19,7 +19,7 @@ import typing as t
 import zlib
 
 import pytest
-from ansible_collections.wirefleet.capture.plugins.module_utils.packets import index_cli, keyfile, keys, keytable, side
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets import index_cli, index_files, keyfile, keys, keytable, side
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.index_files import Sided, Wish, index
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -326,6 +326,27 @@ def test_parquet_without_pyarrow_is_refused(tmp_path):
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "not installed on this host: install it first" in done.stderr
     assert os.listdir(tmp_path) == ["in"]
+
+
+@pytest.mark.real
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("zstd"), reason="needs root, to hide zstd")
+def test_zstd_without_the_program_is_refused(tmp_path):
+    (tmp_path / "in").write_bytes(subprocess.run(["zstd", "-qc"], input=w.pcap(FRAMES), capture_output=True, check=True).stdout)
+    hidden = f"mount --bind /dev/null {shutil.which('zstd')} && exec {' '.join(COMMAND)} in out.keys"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", hidden], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "zstd is not installed" in done.stderr
+    assert os.listdir(tmp_path) == ["in"]
+
+
+def test_a_reader_that_was_killed_is_told_in_a_sentence(captures, tmp_path, monkeypatch):
+    monkeypatch.setattr(index_files, "_part", _dies)
+    with pytest.raises(OSError, match="was killed"):
+        index(Wish(captures, str(tmp_path / "out.keys"), jobs=2))
+    assert not (tmp_path / "out.keys").exists()
+
+
+def _dies(*_words: object) -> t.NoReturn:
+    os._exit(9)
 
 
 def test_a_disk_that_is_full(tmp_path):
