@@ -41,6 +41,6 @@ class ActionModule(CampaignAction):
         known = isinstance(problem, model.Unavailable)
         words = str(problem) if known else f"The captures could not be compared: {type(problem).__name__}: {problem}."
         if not optional:
-            raise units.Unusable(words) from problem
+            raise units.Unusable(words) from None  # the words have the cause already
         self._display.warning(f"{words} The evidence is whole; playbooks/analyse.yml compares it later.")
         return {"changed": False, "report": None, "answer": None, "sentences": [], "msg": words}

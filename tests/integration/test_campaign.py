@@ -104,6 +104,10 @@ def test_the_whole_way(pair, campaign, before, echoes, tmp_path):
     for file in evidence(tmp_path).rglob("*"):
         assert file.stat().st_mode & 0o077 == 0, file
     settled(pair, before)
+    report = json.loads((evidence(tmp_path) / "report" / "report.json").read_text())
+    assert report["verdict"]["answer"] == "no_loss" and report["verdict"]["sentences"][0] in done.stdout
+    for folder in ("report", "derived"):
+        subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=evidence(tmp_path) / folder, check=True)
     name = words[1].partition("=")[2]
     kept = pair.ssh("node1", f"find /var/lib/wirefleet/*-{name}-* -name '*.pcap*'")
     assert kept == "", "the host's copy goes after verification"

@@ -22,6 +22,8 @@ REPORT = "report.json"
 #: Longer texts of captures and hosts are cut.
 LONGEST = 400
 NOTHING = "–"
+#: So many vantages are named one by one.
+SOME = 12
 
 
 def plain(value: t.Any) -> str:
@@ -85,6 +87,19 @@ def end(found: Mapping[str, t.Any]) -> str:
     """Return one end of a connection in words."""
     address, port, pair = found["address"] or "?", found["port"], found["qp"]
     return plain(f"{address} QP {pair:#x}" if pair is not None else f"{address} port {port}" if port is not None else address)
+
+
+def limits(reasons: Sequence[Mapping[str, t.Any]]) -> list[tuple[str, str]]:
+    """Return (whom it is about, sentence) of what limits an answer, each sentence once."""
+    subjects: dict[str, list[str]] = {}
+    for reason in reasons:
+        subjects.setdefault(reason["text"], []).extend([reason["subject"]] if reason["subject"] else [])
+    return [(_some(names), text) for text, names in subjects.items()]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SOME
+    return ", ".join(map(plain, names[:SOME])) + (f" and {more} more" if more > 0 else "")
 
 
 def listed(items: Iterable[str], kind: str = "") -> str:

@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import units
 
 from . import chart
-from .markup import NOTHING, Cell, bound, end, figure, grouped, link, listed, pill, plain, safe, scaled, seconds, table
+from .markup import NOTHING, Cell, bound, end, figure, grouped, limits, link, listed, pill, plain, safe, scaled, seconds, table
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -86,13 +86,13 @@ def _keys(names: Sequence[str], report: Mapping[str, t.Any]) -> list[str]:
 def head(report: Mapping[str, t.Any], runs: Sequence[Evidence]) -> str:
     kind, words = ANSWERS[report["verdict"]["answer"]]
     sentences = "".join(f"<p>{safe(sentence)}</p>" for sentence in report["verdict"]["sentences"])
-    limits = listed((f"{_subject(reason['subject'])}{safe(reason['text'])}" for reason in report["verdict"]["reasons"]), "soft")
+    limited = listed((f"<b>{safe(names)}</b>: {safe(said)}" if names else safe(said) for names, said in limits(report["verdict"]["reasons"])), "soft")
     why = "; ".join(plain(run.manifest["reason"]) for run in runs if run.manifest.get("reason"))
     return (
         f"<header>\n<h1>{safe(report['campaign'] or 'Captures that belong to no campaign')}</h1>\n"
         f'<p class="soft">{safe(_span(report["window"]))}{safe("; " + why) if why else ""}</p>\n</header>\n'
         f'<main>\n<div class="verdict {kind}">{pill(kind, words)}\n{sentences}</div>\n'
-        + (f"<h3>What limits this answer</h3>\n{limits}" if limits else "")
+        + (f"<h3>What limits this answer</h3>\n{limited}" if limited else "")
         + _came_of(runs)
     )
 
@@ -100,10 +100,6 @@ def head(report: Mapping[str, t.Any], runs: Sequence[Evidence]) -> str:
 def _came_of(runs: Sequence[Evidence]) -> str:
     files = ["report.json", *(run.file("campaign.json") for run in runs)]
     return f'<p class="from">From: {" · ".join(link(file, file.removeprefix(ABOVE)) for file in files)}</p>'
-
-
-def _subject(name: str | None) -> str:
-    return f"<b>{safe(name)}</b>: " if name else ""
 
 
 def _span(window: Mapping[str, t.Any]) -> str:
@@ -180,7 +176,8 @@ def clocks(report: Mapping[str, t.Any], runs: Sequence[Evidence]) -> str:
         jumps = ", ".join(figure(f"{at}/jumps/{place}/by_s", jump["by_s"], seconds(jump["by_s"])) for place, jump in enumerate(clock["jumps"]))
         times = {name: figure(f"{at}/{name}", clock[name], seconds(clock[name])) for name in ("offset_s", "error_s", "residual_s")}
         skew = figure(f"{at}/skew_ppm", clock["skew_ppm"], None if clock["skew_ppm"] is None else f"{clock['skew_ppm']:+.2f}")
-        offset = f"{times['offset_s']} ± {times['error_s']}" if clock["offset_s"] is not None else NOTHING
+        wrong = f" ± {times['error_s']}" if clock["error_s"] is not None else ", error not known"
+        offset = times["offset_s"] + wrong if clock["offset_s"] is not None else NOTHING
         method = safe(clock["method"].replace("_", " ")) + (f" to {safe(clock['against'])}" if clock["against"] else "")
         rows.append([safe(entry["vantage"]), start, method, offset, skew, times["residual_s"], figure(f"{at}/samples", clock["samples"]), jumps or "none"])
     columns = ("vantage", "opened after T0", "clock compared", "offset", "skew, ppm", "residual", "samples", "jumps")
@@ -200,26 +197,45 @@ def vantages(report: Mapping[str, t.Any], runs: Sequence[Evidence]) -> str:
     """Return what each vantage captured, and what its drop count is worth."""
     known = _by_name(runs)
     rows = [_vantage(f"/vantages/{number}", entry, known.get(entry["vantage"])) for number, entry in enumerate(report["vantages"])]
-    columns = ("vantage", "evidence", "packets", "bytes", "capture dropped", "can that be trusted", "missed for certain", "cannot be told apart", "filter",
-               "files")  # fmt: skip
-    return _section("What was captured, and dropped", table(columns, rows)) if rows else ""
+    columns = ("vantage", "evidence", "packets", "bytes", "capture dropped", "missed for certain", "cannot be told apart", "filter", "files")
+    sources = ("report.json", *(run.file("campaign.json") for run in runs))
+    return _section("What was captured, and dropped", table(columns, rows), sources=sources) if rows else ""
 
 
 def _vantage(at: str, entry: Mapping[str, t.Any], known: tuple[Evidence, str, Mapping[str, t.Any]] | None) -> list[str | Cell]:
-    drops = entry["drops"]
     status = ""
     if known:
-        _run, _where, said = known
+        said = known[2]
         status = pill(STATUS.get(said["status"], "warn"), said["status"]) + (f" {safe(', '.join(said['reasons']))}" if said["reasons"] else "")
-    trust = pill("good", "yes") if drops["trustworthy"] else pill("warn", "no")
-    source = f" {safe(drops['source'])}" if drops["source"] else ""
     files = "<br>".join(link(ABOVE + path, path.rpartition(f"/{entry['vantage']}/")[2]) for path in entry["files"])
     used = "" if entry["usable"] else " " + pill("warn", "not compared")
     return [
-        safe(entry["vantage"]) + used, status, figure(f"{at}/packets", entry["packets"]),
-        figure(f"{at}/bytes_wire", entry["bytes_wire"], scaled(entry["bytes_wire"], "B")), figure(f"{at}/drops/count", drops["count"]), trust + source,
-        figure(f"{at}/missed", entry["missed"]), figure(f"{at}/unidentified", entry["unidentified"]), safe(entry["filter"] or "none"), files or NOTHING,
+        safe(entry["vantage"]) + used, status, _counted_there(at, entry, known, "packets", grouped), _counted_there(at, entry, known, "bytes_wire", _bytes),
+        _drops(at, entry["drops"]), figure(f"{at}/missed", entry["missed"]), figure(f"{at}/unidentified", entry["unidentified"]),
+        safe(entry["filter"] or "none"), files or NOTHING,
     ]  # fmt: skip
+
+
+def _bytes(count: int) -> str:
+    return scaled(count, "B")
+
+
+def _counted_there(
+    at: str, entry: Mapping[str, t.Any], known: tuple[Evidence, str, Mapping[str, t.Any]] | None, name: str, shown: t.Callable[[int], str]
+) -> str:
+    """Return a count of a vantage; of one that was not compared, what the manifest says."""
+    if entry[name] is None and known:
+        run, where, said = known
+        count = (said.get("counts") or {}).get(name)
+        if count is not None:
+            return figure(f"{where}/counts/{name}", count, shown(count), run.file("campaign.json"))
+    return figure(f"{at}/{name}", entry[name], None if entry[name] is None else shown(entry[name]))
+
+
+def _drops(at: str, drops: Mapping[str, t.Any]) -> str:
+    trust = pill("good", "to be trusted") if drops["trustworthy"] else pill("warn", "not to be trusted")
+    source = f'<br><span class="soft">{safe(drops["source"])}</span>' if drops["source"] else ""
+    return f"{figure(f'{at}/drops/count', drops['count'])} {trust}{source}"
 
 
 def connections(report: Mapping[str, t.Any], runs: Sequence[Evidence]) -> str:

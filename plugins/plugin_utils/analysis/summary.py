@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .markup import NOTHING, end, plain, scaled, seconds
+from .markup import NOTHING, end, limits, plain, scaled, seconds
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,9 +30,8 @@ def _parts(report: Mapping[str, t.Any]) -> Iterator[str]:
     yield f"**{quoted(first)}**"
     yield from map(quoted, others)
     if report["verdict"]["reasons"]:
-        yield "What limits this answer:\n\n" + "\n".join(
-            f"- {quoted(reason['subject']) + ': ' if reason['subject'] else ''}{quoted(reason['text'])}" for reason in report["verdict"]["reasons"]
-        )
+        limited = limits(report["verdict"]["reasons"])
+        yield "What limits this answer:\n\n" + "\n".join(f"- {quoted(names) + ': ' if names else ''}{quoted(said)}" for names, said in limited)
     if report["path"]["hops"]:
         yield "## The path"
         yield _table(("from", "to", "packets", "lost in network", "lost in capture", "unknown", "delay"), map(_hop, report["path"]["hops"]))
