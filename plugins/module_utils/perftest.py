@@ -102,7 +102,8 @@ def gid_of(text: str) -> str:
 
 def complaint(result: Result) -> str:
     """Return what perftest complains of: the cause comes first, on stderr or else on stdout. Pure."""
-    lines = [line.strip() for line in (result.err or result.out).splitlines() if re.search("[a-z]", line)]
+    text = re.sub(r":\s*\n\s*", ": ", result.err or result.out)  # what follows a colon belongs to it
+    lines = [line.strip() for line in text.splitlines() if re.search("[a-z]", line)]
     return next((line for line in lines if not line.startswith(_HARMLESS)), "it said nothing")
 
 

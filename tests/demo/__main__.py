@@ -69,7 +69,6 @@ class Lab:
         words = [["env", f"DPVS_IPC_FILE={balancer.ipc_file}", "dpip", "link", "show", "dpdk0"] for balancer in BALANCERS]
         return [copies_of(self.on_host(LOAD_BALANCER, *argv)) for argv in words]
 
-
     def mirrors(self) -> list[str]:
         """Return the names of the switch's mirrors now."""
         return self.on_host(MIRROR.switch, "ovs-vsctl", "--bare", "--columns=name", "list", "Mirror").split()
@@ -121,6 +120,7 @@ def run(lab: Lab, evidence: str) -> list[Check]:
     flow = Flow(PACKETS, first_psn=(1 << 24) - PACKETS // 2)
     traffic = start_traffic(lab, flow, evidence)
     say("The campaign")
+    lab("clocks")
     lab.playbook("capture_campaign.yml", inventory, "-e", "campaign=demo", "-e", f"campaign_evidence_root={evidence}")
     finish(traffic)
     say("Turn the flag off again: the host would do it by itself after two hours")

@@ -54,13 +54,18 @@ def copying(text):
 def capturing(fleet, words):
     name = words[1].partition("=")[2]
     heartbeat = f"cat /var/lib/wirefleet/*-{name}-*/heartbeat.json"
-    wait_until(lambda: '"capturing"' in fleet.ssh(HOST, heartbeat, check=False), 90, "no window opened")
+
+    def listens():
+        said = fleet.ssh(HOST, heartbeat, check=False)
+        return '"capturing"' in said and said.count('"listening"') == len(IPC_FILES)
+
+    wait_until(listens, 90, "no window opened in which both engines listen")
 
 
 def written(fleet, words):
     """Return the bytes in both instances' files."""
     name = words[1].partition("=")[2]
-    return [int(size) for size in fleet.ssh(HOST, f"stat -c %s /var/lib/wirefleet/*-{name}-*/vantages/*/raw/*").split()]
+    return [int(size) for size in fleet.ssh(HOST, f"stat -c %s /var/lib/wirefleet/*-{name}-*/vantages/*/raw/*", check=False).split()]
 
 
 def echo(fleet):

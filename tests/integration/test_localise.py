@@ -65,7 +65,7 @@ def watched(pair, tmp_path):
             pair.ssh(host, "kill -INT $(cat /root/wf/pid); while kill -0 $(cat /root/wf/pid) 2>/dev/null; do sleep 0.05; done")
             (tmp_path / f"{host}.pcap").write_bytes(base64.b64decode(pair.ssh(host, f"base64 -w0 /root/wf/{host}.pcap")))
             said[host] = pair.ssh(host, "cat /root/wf/log")
-        drops = {place: int(re.search(r"(\d+) packets? dropped by kernel", said[place])[1]) for place in PLACES}
+        drops = {place: int(re.findall(r"(\d+) packets? dropped by kernel", said[place])[0]) for place in PLACES}
         return {place: tmp_path / f"{place}.pcap" for place in PLACES}, drops
 
     wait_until(lambda: all(path.exists() and path.stat().st_size >= 24 for path in inside.values()), 10, "tcpdump in the switch did not begin")

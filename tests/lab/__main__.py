@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     ssh = verb("ssh", "log in to a host, or run a command on it")
     ssh.add_argument("host")
     ssh.add_argument("command", nargs=argparse.REMAINDER)
+    verb("clocks", "set the clocks of hosts that have one of their own, as NTP would: they lose time while the machine is busy")
     verb("power-cycle", "press the reset button of a qemu guest and wait until it is up again").add_argument("host")
     drop = verb("drop", "drop packets by PSN where a host's traffic enters the switch, and count them")
     drop.add_argument("action", choices=("on", "off", "count"))
@@ -105,6 +106,13 @@ def _ssh(hub: Hub, options: argparse.Namespace) -> int:
     return _within(hub, [*lab.ssh_words(hub, lab.host_of(hub, options.host)), *options.command])
 
 
+def _clocks(hub: Hub, options: argparse.Namespace) -> int:
+    if not _inside(hub):
+        return _again_inside(hub, "clocks")
+    lab.set_clocks(hub, lab.hosts_of(hub))
+    return 0
+
+
 def _power_cycle(hub: Hub, options: argparse.Namespace) -> int:
     host = lab.host_of(hub, options.host)
     if not _inside(hub):
@@ -129,7 +137,7 @@ def _drop(hub: Hub, options: argparse.Namespace) -> int:
 
 VERBS = {
     "up": _up, "down": _down, "populate": _populate, "status": _status, "inventory": _inventory, "exec": _exec, "ssh": _ssh,
-    "power-cycle": _power_cycle, "drop": _drop,
+    "clocks": _clocks, "power-cycle": _power_cycle, "drop": _drop,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -76,7 +76,11 @@ def populate(hub: Hub, name: str) -> None:
             loadbalancer.furnish(ssh_words(hub, host), host)
         if host.switch or host.behind:
             switch.furnish(ssh_words(hub, host), host)
-    for host in hosts:  # last, since a clock of one's own loses time while others are busy
+    set_clocks(hub, hosts)  # last, since a clock of one's own loses time while others are busy
+
+
+def set_clocks(hub: Hub, hosts: tuple[Host, ...]) -> None:
+    for host in hosts:
         if host.kind != "namespace":
             set_clock(hub, host)
 

@@ -34,8 +34,8 @@ def rows(store: Store, names: Mapping[int, str], spare: Callable[[int], int | No
         f"sum(marked)::BIGINT AS marked, coalesce(any_value(missing), 0) AS missing FROM member LEFT JOIN (SELECT conn, {_MISSING} AS missing FROM verdict "
         f"JOIN member USING (flow) GROUP BY conn) USING (conn) GROUP BY conn ORDER BY missing DESC, packets DESC, conn LIMIT {store.limits.connections}"
     )
-    found = {row[0]: _row(*row[1:]) for row in store.rows("SELECT conn, packets, bytes, first_ns, last_ns, marked FROM shown ORDER BY missing "
-        "DESC, packets DESC, conn")}
+    columns = "conn, packets, bytes, first_ns, last_ns, marked"
+    found = {row[0]: _row(*row[1:]) for row in store.rows(f"SELECT {columns} FROM shown ORDER BY missing DESC, packets DESC, conn")}
     groups = _ends(store, found)
     _losses(store, found, names, spare)
     _rdma(store, found, groups, names)

@@ -280,8 +280,8 @@ class Locator:
             f"GROUP BY fingerprint HAVING greatest({', '.join(counts)}) > least({', '.join(counts)})"
         )
         self.store.run(f"CREATE OR REPLACE TABLE uneven AS {groups}")
-        cells = ", ".join(f"t_{place}, m_{place}, CASE WHEN t_{place} IS NULL THEN NULL ELSE {self._time(place)} "
-            "END" for place in self.places if place in places)
+        compared = [place for place in self.places if place in places]
+        cells = ", ".join(f"t_{place}, m_{place}, CASE WHEN t_{place} IS NULL THEN NULL ELSE {self._time(place)} END" for place in compared)
         sql = (
             f"SELECT fingerprint, flow, onward, wire, {cells} FROM passage JOIN routed USING (flow) WHERE fingerprint IN (SELECT fingerprint FROM uneven) "
             f"ORDER BY fingerprint, occurrence LIMIT {self.store.limits.repeated + 1}"
@@ -290,10 +290,10 @@ class Locator:
         if not rows:
             return
         if len(rows) > self.store.limits.repeated:
-            self.reasons.append(reason("unidentified", None, f"more than {self.store.limits.repeated} packets were repeated: their copies are "
-                "told apart by number only"))
+            many = f"more than {self.store.limits.repeated} packets were repeated: their copies are told apart by number only"
+            self.reasons.append(reason("unidentified", None, many))
             return
-        self._replace(rows, [place for place in self.places if place in places])
+        self._replace(rows, compared)
 
     def _replace(self, rows: Sequence[tuple[t.Any, ...]], places: Sequence[int]) -> None:
         made: dict[str, t.Any] = {name: [] for name in ("fingerprint", "occurrence", "flow", "wire", "born")}
@@ -338,8 +338,8 @@ class Locator:
         self._judge(leg, low, high)
         of_leg = f"one = {leg.one} AND other = {leg.other} AND way = {leg.way}"
         classes = f"flow IN (SELECT flow FROM routed WHERE class IN ({', '.join(map(str, leg.classes))}))"
-        counts = {(verdict, code): count for verdict, code, count in self.store.rows(f"SELECT verdict, code, count(*) FROM verdict WHERE "
-            f"{of_leg} AND {classes} GROUP BY ALL")}
+        rows = self.store.rows(f"SELECT verdict, code, count(*) FROM verdict WHERE {of_leg} AND {classes} GROUP BY ALL")
+        counts = {(verdict, code): count for verdict, code, count in rows}
         missing = sum(count for (verdict, code), count in counts.items() if verdict == NETWORK or (verdict == UNKNOWN and code in MISSING_CODES))
 
         def total(wanted: str) -> int:
@@ -371,8 +371,8 @@ class Locator:
             return None
         took = f"{self._time(leg.other)} - {self._time(leg.one)}"
         both = f"t_{leg.one} IS NOT NULL AND t_{leg.other} IS NOT NULL AND NOT ({self._doubtful(leg.one)}) AND NOT ({self._doubtful(leg.other)})"
-        row = self.store.rows(f"SELECT count(*), min(d), approx_quantile(d, 0.5), approx_quantile(d, 0.99), max(d) FROM (SELECT {took} AS d FROM "
-            f"{self._of(leg)} AND {both})")[0]
+        sums = "count(*), min(d), approx_quantile(d, 0.5), approx_quantile(d, 0.99), max(d)"
+        row = self.store.rows(f"SELECT {sums} FROM (SELECT {took} AS d FROM {self._of(leg)} AND {both})")[0]
         return row if row[0] else None
 
     def _margins(self, leg: Leg, delay: tuple[int, float, float, float, float] | None) -> tuple[float, float]:

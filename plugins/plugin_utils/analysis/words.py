@@ -103,9 +103,11 @@ def _roce(rows: Sequence[Mapping[str, t.Any]]) -> Iterator[str]:
     for row, entry in troubled[:SHOWN]:
         asks, answers = (row["a"], row["b"]) if entry["requester"] == "a" else (row["b"], row["a"])
         naks = ", ".join(f"{count} NAK ({name})" for name, count in sorted(entry["naks"].items()))
-        parts = [f"repeated {_packets(entry['retransmitted'])} in {entry['go_back_n']} "
-            "episodes" if entry["retransmitted"] else "", f"got {naks}" if naks else ""]
-        parts.append(f"got {entry['rnr_naks']} RNR NAK" if entry["rnr_naks"] else "")
+        parts = [
+            f"repeated {_packets(entry['retransmitted'])} in {entry['go_back_n']} episodes" if entry["retransmitted"] else "",
+            f"got {naks}" if naks else "",
+            f"got {entry['rnr_naks']} RNR NAK" if entry["rnr_naks"] else "",
+        ]
         yield f"{asks['address']}, sending to queue pair {answers['qp']:#x} of {answers['address']}, {' and '.join(part for part in parts if part)}."
     if len(troubled) > SHOWN:
         yield f"{len(troubled) - SHOWN} more RoCE connections repeated packets or got NAKs."

@@ -88,6 +88,7 @@ def test_client_tries_until_the_server_listens(excuse):
         ((124, "", ""), "ib_send_bw -d rxe0 -s 8 -n 100 -p 18515 -F -R --tos 104 10.78.0.3 did not end within 5 s"),
         ((1, "", "Received 10 times ADDR_ERROR\n Unable to perform rdma_client function\n"), "failed: Received 10 times ADDR_ERROR"),
         ((1, " TOS only valid for rdma_cm based QP and RawEth QP \n", ""), "failed: TOS only valid for rdma_cm based QP and RawEth QP"),
+        ((1, "", "RDMA CM event error:\nEvent: RDMA_CM_EVENT_UNREACHABLE; error: -110.\n"), "error: Event: RDMA_CM_EVENT_UNREACHABLE; error: -110."),
         ((1, "---\n", ""), "failed: it said nothing"),
         ((0, "all went well", ""), "perftest printed no result"),
     ],
