@@ -75,10 +75,18 @@ def of_evidence(folder: str, entry: Mapping[str, t.Any], t1_ns: int | None) -> V
             wrong = _index([os.path.join(folder, path) for path in raw], os.path.join(folder, keys), name)
     counted = [f"vantages/{name}/counters/{when}.json" for when in ("before", "after")]
     known = _known(entry, t1_ns)._replace(
-        counters=(evidence.read_json(os.path.join(folder, counted[0])), evidence.read_json(os.path.join(folder, counted[1]))),
+        counters=(_snapshot(os.path.join(folder, counted[0])), _snapshot(os.path.join(folder, counted[1]))),
         files=tuple(path for path in (*raw, keys, *counted) if os.path.exists(os.path.join(folder, path))),
     )
     return known._replace(reasons=(wrong,)) if wrong else _flushed(of_index(os.path.join(folder, keys), known))
+
+
+def _snapshot(path: str) -> t.Any:
+    """Return the counters in *path*; None where they are absent or damaged."""
+    try:
+        return evidence.read_json(path)
+    except ValueError:
+        return None
 
 
 def _known(entry: Mapping[str, t.Any], t1_ns: int | None) -> Vantage:

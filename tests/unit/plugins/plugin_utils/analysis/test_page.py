@@ -9,6 +9,7 @@ import copy
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -88,6 +89,14 @@ def test_several_folders_make_one_report(published, tmp_path):
     assert not wrong(found, home / "report")
     assert all((home / "report" / link).exists() for link in found.links() if not link.endswith(("vantage.json", "/SHA256SUMS")))
     assert "read_parquet([" in (home / "derived" / "views.sql").read_text()
+
+
+def test_damaged_counters_spoil_nothing_else(published, tmp_path):
+    shutil.copytree(published[0], tmp_path / "run")
+    (tmp_path / "run/vantages/tor__eth1/counters/after.json").write_text("{")
+    found = publish.answer([str(tmp_path / "run")]).report
+    assert found["path"] == published[1].report["path"]
+    assert [entry["vantage"] for entry in found["counters"]] == ["client__eth1", "server__eth1"]
 
 
 def test_what_is_not_published_is_refused(tmp_path):
