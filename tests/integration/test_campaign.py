@@ -164,6 +164,7 @@ def test_a_process_is_killed_on_one_host(pair, campaign, before, tmp_path, victi
     assert reason in found["node1"]["reasons"]
     assert controller.returncode == code
     assert out.count("start skew") == 1, "the table is printed once"
+    assert f"report: {evidence(tmp_path)}/report/report.html" in out, "also when a vantage failed"
     settled(pair, before)
 
 
