@@ -81,7 +81,7 @@ def _campaign(fleet: Fleet, names: Sequence[str], evidence: str) -> Used:
     folder = fleet.hub.state / "campaigns"
     folder.mkdir(exist_ok=True)
     (folder / "bench.yml").write_text(json.dumps(text))
-    words = ["-e", "campaign=bench", "-e", f"campaign_evidence_root={evidence}"]
+    words = ["-e", "campaign=bench", "-e", f"campaign_evidence_root={evidence}", "-e", "campaign_analyse=false"]
     return fleet.inside("ansible-playbook", "-i", fleet.inventory, "playbooks/capture_campaign.yml", *words)
 
 

@@ -50,7 +50,7 @@ def _window(fleet: Fleet, evidence: str) -> float:
     folder = fleet.hub.state / "campaigns"
     folder.mkdir(exist_ok=True)
     (folder / "skew.yml").write_text(json.dumps(text))
-    words = ["-e", "campaign=skew", "-e", f"campaign_evidence_root={evidence}"]
+    words = ["-e", "campaign=skew", "-e", f"campaign_evidence_root={evidence}", "-e", "campaign_analyse=false"]
     fleet.inside("ansible-playbook", "-i", fleet.inventory, "playbooks/capture_campaign.yml", *words)
     newest = max(pathlib.Path(evidence).glob("*-skew-*"))
     opened = [_opened(file) for file in newest.glob("vantages/*/vantage.json")]

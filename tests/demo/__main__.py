@@ -131,9 +131,23 @@ def run(lab: Lab, evidence: str) -> list[Check]:
     mirrors.append(lab.mirrors())
     say("Does the evidence agree with what is known to be true?")
     folder = newest(evidence)
+    report = json.loads((folder / "report/report.json").read_text())
     checks = [*compare(lab, folder, flow, flags), *compare_dpvs(lab, folder, copies), *compare_mirror(folder, mirrors)]
+    checks += [Check("packets that the network lost, as the report says: hop, at least, at most", network_loss(flow), losses(report))]
     print("\n".join(map(str, checks)))
+    say("What the evidence answers")
+    print("\n".join([*report["verdict"]["sentences"], f"\nThe whole report: {folder / 'report/report.html'}"]))
     return checks
+
+
+def network_loss(flow: Flow) -> list[list[t.Any]]:
+    return [[f"{SENDER}__{RDMA_DEVICE}", f"{RECEIVER}__{RDMA_DEVICE}", flow.dropped(), flow.dropped()]]
+
+
+def losses(report: dict[str, t.Any]) -> list[list[t.Any]]:
+    """Return the hops on which *report* says that the network lost something, with the bounds."""
+    lost = [(hop, hop["lost_in_network"]) for hop in report["path"]["hops"]]
+    return [[hop["from"], hop["to"], bound["min"], bound["max"]] for hop, bound in lost if bound["max"]]
 
 
 def start_traffic(lab: Lab, flow: Flow, evidence: str) -> subprocess.Popen[str]:

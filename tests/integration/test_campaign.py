@@ -104,6 +104,10 @@ def test_the_whole_way(pair, campaign, before, echoes, tmp_path):
     for file in evidence(tmp_path).rglob("*"):
         assert file.stat().st_mode & 0o077 == 0, file
     settled(pair, before)
+    report = json.loads((evidence(tmp_path) / "report" / "report.json").read_text())
+    assert report["verdict"]["answer"] == "no_loss" and report["verdict"]["sentences"][0] in done.stdout
+    for folder in ("report", "derived"):
+        subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=evidence(tmp_path) / folder, check=True)
     name = words[1].partition("=")[2]
     kept = pair.ssh("node1", f"find /var/lib/wirefleet/*-{name}-* -name '*.pcap*'")
     assert kept == "", "the host's copy goes after verification"
@@ -160,6 +164,7 @@ def test_a_process_is_killed_on_one_host(pair, campaign, before, tmp_path, victi
     assert reason in found["node1"]["reasons"]
     assert controller.returncode == code
     assert out.count("start skew") == 1, "the table is printed once"
+    assert f"report: {evidence(tmp_path)}/report/report.html" in out, "also when a vantage failed"
     settled(pair, before)
 
 

@@ -18,22 +18,48 @@ from .report import LIMITS, analyse
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-DERIVED, KEYS = "derived", "keys.parquet"
+DERIVED, KEYS, MANIFEST = "derived", "keys.parquet", "campaign.json"
 _RAW = "/raw/"
 #: libpcap hands packets over within a second.
 FLUSH_NS = 1_000_000_000
 
 
-def analyse_evidence(folder: str, pairs: Sequence[FlowPair] = (), limits: Limits = LIMITS) -> dict[str, t.Any]:
-    """Return the report of the run in *folder*: index what is not indexed, then analyse. Raises Unavailable."""
-    manifest = evidence.read_json(os.path.join(folder, "campaign.json")) or {"vantages": [], "path": [], "campaign": None, "window": {}}
+def analyse_evidence(
+    folders: str | Sequence[str], home: str | None = None, pairs: Sequence[FlowPair] = (), limits: Limits = LIMITS
+) -> dict[str, t.Any]:
+    """Return the report of the runs in *folders*, taken as one: index what is not indexed, then analyse.
+
+    *home* is the folder that the report's paths are relative to, the first of them if None. Raises Unavailable.
+    """
+    folders = [folders] if isinstance(folders, str) else folders
+    home = home or folders[0]
     need()
-    window = (manifest["window"].get("t0_ns"), manifest["window"].get("t1_ns"))
-    vantages = [of_evidence(folder, entry, window[1]) for entry in manifest["vantages"]]
+    manifests = {folder: manifest_of(folder) for folder in folders}
+    vantages = [
+        _moved(of_evidence(folder, entry, manifest["window"].get("t1_ns")), os.path.relpath(folder, home))
+        for folder, manifest in manifests.items()
+        for entry in manifest["vantages"]
+    ]
     # Not /tmp, which may be memory: what is spilled lies where the evidence has room.
-    evidence.make_private(os.path.join(folder, DERIVED))
-    limits = limits._replace(folder=limits.folder or os.path.join(folder, DERIVED))
-    return analyse(vantages, manifest["path"], manifest["campaign"], window, pairs, limits)
+    evidence.make_private(os.path.join(home, DERIVED))
+    limits = limits._replace(folder=limits.folder or os.path.join(home, DERIVED))
+    return analyse(vantages, *_together(list(manifests.values())), pairs, limits)
+
+
+def manifest_of(folder: str) -> dict[str, t.Any]:
+    return evidence.read_json(os.path.join(folder, MANIFEST)) or {"vantages": [], "path": [], "campaign": None, "window": {}}
+
+
+def _together(manifests: Sequence[Mapping[str, t.Any]]) -> tuple[list[str], str | None, tuple[int | None, int | None]]:
+    """Return the path, the ids and the window of several runs, which are slices of one campaign. Pure."""
+    path: list[str] = next((manifest["path"] for manifest in manifests if manifest["path"]), [])
+    named = ", ".join(manifest["campaign"] for manifest in manifests if manifest["campaign"])
+    windows = [manifest["window"] for manifest in manifests]
+    return path, named or None, (_earliest(*(window.get("t0_ns") for window in windows)), _latest(*(window.get("t1_ns") for window in windows)))
+
+
+def _moved(vantage: Vantage, folder: str) -> Vantage:
+    return vantage._replace(files=tuple(os.path.normpath(os.path.join(folder, path)) for path in vantage.files))
 
 
 def of_evidence(folder: str, entry: Mapping[str, t.Any], t1_ns: int | None) -> Vantage:
@@ -49,10 +75,18 @@ def of_evidence(folder: str, entry: Mapping[str, t.Any], t1_ns: int | None) -> V
             wrong = _index([os.path.join(folder, path) for path in raw], os.path.join(folder, keys), name)
     counted = [f"vantages/{name}/counters/{when}.json" for when in ("before", "after")]
     known = _known(entry, t1_ns)._replace(
-        counters=(evidence.read_json(os.path.join(folder, counted[0])), evidence.read_json(os.path.join(folder, counted[1]))),
+        counters=(_snapshot(os.path.join(folder, counted[0])), _snapshot(os.path.join(folder, counted[1]))),
         files=tuple(path for path in (*raw, keys, *counted) if os.path.exists(os.path.join(folder, path))),
     )
     return known._replace(reasons=(wrong,)) if wrong else _flushed(of_index(os.path.join(folder, keys), known))
+
+
+def _snapshot(path: str) -> t.Any:
+    """Return the counters in *path*; None where they are absent or damaged."""
+    try:
+        return evidence.read_json(path)
+    except ValueError:
+        return None
 
 
 def _known(entry: Mapping[str, t.Any], t1_ns: int | None) -> Vantage:

@@ -38,7 +38,7 @@ REASONS: Mapping[str, str] = {
     "order_unknown": "the order of the vantages is not certain, so what is missing cannot be placed",
     "direction_unknown": "it is not known which way these packets go",
     "window_edge": "they passed too near the edge of the capture's window",
-    "not_in_path": "campaign_path does not name it, so it was not compared",
+    "not_in_path": "it is not named in campaign_path, so it was not compared",
     "path_unclear": "campaign_path could not be followed",
     "no_match": "its packets match those of no other vantage",
     "failed": "its evidence failed, so it was not compared",

@@ -30,6 +30,12 @@ def text(report: Mapping[str, t.Any], source: str = f"read_parquet('{PARQUET}')"
     return "\n\n".join(parts) + "\n"
 
 
+def source(places: Sequence[str]) -> str:
+    """Return what to select packets from, of patterns of Parquet files."""
+    named = ", ".join(map(_text, places))
+    return f"read_parquet({named})" if len(places) == 1 else f"read_parquet([{named}])"
+
+
 def _views(placed: Sequence[Mapping[str, t.Any]]) -> Iterator[str]:
     epoch = min(entry["first_ns"] for entry in placed if entry["first_ns"] is not None)
     count = len(placed)

@@ -14,6 +14,8 @@ if t.TYPE_CHECKING:
 SHOWN = 5
 #: The only field whose change says that something is wrong.
 _CE = 3
+#: What the bound of a loss says already.
+_BOUNDED = ("drops", "drops_untrusted")
 
 
 def answer(hops: Sequence[Mapping[str, t.Any]]) -> str:
@@ -119,7 +121,7 @@ def _contradictions(counters: Sequence[Mapping[str, t.Any]]) -> Iterator[str]:
 
 
 def _unknown(rows: Sequence[Mapping[str, t.Any]]) -> Iterator[str]:
-    for row in sorted((row for row in rows if row["verdict"] == "unknown"), key=lambda row: -row["packets"])[:SHOWN]:
+    for row in sorted((row for row in rows if row["verdict"] == "unknown" and row["code"] not in _BOUNDED), key=lambda row: -row["packets"])[:SHOWN]:
         yield f"Of {_packets(row['packets'])} from {row['from']} to {row['to']} nobody can say what became: {row['text'][0].lower()}{row['text'][1:]}"
 
 

@@ -36,6 +36,7 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.analysis import 
 )
 
 from tests.truth import talk
+from tests.truth.evidence import publish
 from tests.truth.keys import parquet_of
 from tests.truth.world import Spot, Wire, World
 
@@ -295,32 +296,10 @@ def test_one_way_traffic_goes_where_ttl_falls(tmp_path):
 # -- evidence folders ---------------------------------------------------------------------------------------------------------
 
 
-def entry(name, world, number, file):
-    spot = world.spots[number]
-    return {
-        "vantage_id": f"{name}__eth1", "host": name, "status": "ok", "reasons": [], "filter": "", "opened_ns": spot.stamp(-0.1), "ready_ns": spot.stamp(-0.2),
-        "stopped_ns": spot.stamp(2), "drops": {"kernel": world.dropped[number], "interface": None, "trustworthy": True, "source": "tcpdump"},
-        "clock": {"offset_s": spot.offset_s, "error_s": 0.1}, "files": [{"path": str(file)}] if file else [],
-    }  # fmt: skip
-
-
 def test_an_evidence_folder_is_indexed_and_analysed(tmp_path):
     world = World([Spot("client"), Spot("server", 0.5)], [Wire(loss=0.02)], 3)
     talk.writes(world, 100)
-    entries = []
-    for number, (name, file) in enumerate(zip(("client", "server"), world.write(tmp_path))):
-        base = tmp_path / "vantages" / f"{name}__eth1"
-        for sub in ("raw", "counters"):
-            (base / sub).mkdir(parents=True)
-        file.rename(base / "raw" / "0001.pcap")
-        for when, errors in (("before", 0), ("after", 7)):
-            counted = {"interfaces": {"eth1": {"statistics": {"rx_missed_errors": errors}}}, "softnet": []}
-            (base / "counters" / f"{when}.json").write_text(json.dumps(counted))
-        entries.append(entry(name, world, number, f"vantages/{name}__eth1/raw/0001.pcap"))
-    entries.append({**entry("gone", world, 0, None), "status": "failed", "reasons": ["host_unreachable"]})
-    window = {"t0_ns": world.spots[0].stamp(-0.1), "t1_ns": world.spots[1].stamp(1.0)}
-    manifest = {"campaign": "20261123T101500Z-x-3fa9c1", "vantages": entries, "path": ["client", "server"], "window": window}
-    (tmp_path / "campaign.json").write_text(json.dumps(manifest))
+    manifest = publish(tmp_path, world, gone=True)
     found = checked(load.analyse_evidence(str(tmp_path)))
     lost = sum(truth.lost_after is not None for truth in world.truths)
     assert found["campaign"] == manifest["campaign"] and "failed" in codes(found)
