@@ -41,18 +41,20 @@ def systems(pytestconfig: pytest.Config) -> t.Iterator[Fleet]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> t.Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    suite = getattr(item, "callspec", None) and t.cast("pytest.Function", item).callspec.params.get("suite")
-    if isinstance(item, pytest.Function) and suite and report.outcome != "passed":
-        item.config.stash[OUTCOMES][page.claim(item.function), suite] = "FAILED" if report.failed else "not run"
-    elif isinstance(item, pytest.Function) and suite and report.when == "call":
-        item.config.stash[OUTCOMES].setdefault((page.claim(item.function), suite), "yes")
+    if isinstance(item, pytest.Function):
+        what = page.claim(item.function), str(item.callspec.params["suite"])
+        if not report.passed:
+            item.config.stash[OUTCOMES][what] = "FAILED" if report.failed else "not run"
+        elif report.when == "call":
+            item.config.stash[OUTCOMES].setdefault(what, "yes")
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if not config.stash[VERSIONS]:
         return
-    table = page.table(config.stash[VERSIONS], config.stash[OUTCOMES])
+    versions, outcomes = config.stash[VERSIONS], config.stash[OUTCOMES]
+    table = page.table(versions, outcomes)
     terminalreporter.write_line(f"\n{page.about()}\n\n{table.text()}")
     if config.getoption("--write"):
         file = ROOT / "docs" / "systems.md"

@@ -43,7 +43,7 @@ def claim(test: t.Callable[..., t.Any]) -> str:
     return (test.__doc__ or test.__name__).strip().splitlines()[0].rstrip(".")
 
 
-def table(known: t.Mapping[str, t.Mapping[str, str]], outcomes: t.Mapping[tuple[str, str], str]) -> Table:
+def table(known: dict[str, dict[str, str]], outcomes: dict[tuple[str, str], str]) -> Table:
     """Return the table of *known* versions by suite and of *outcomes* by claim and suite."""
     rows = [(name, *(known[suite][name] for suite in SUITES)) for name in PATTERNS]
     claims = dict.fromkeys(what for what, _suite in outcomes)

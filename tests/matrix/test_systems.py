@@ -58,9 +58,12 @@ def outcomes(result):
 def features(systems, before):
     """Features foreseen, set, set again and put back, with what ethtool shows in between."""
     wanted = {"device": DEVICE, "features": {"tso": False, "gro": True}}
-    steps = {"foreseen": everywhere(systems, "ethtool", wanted, check=True), "untouched": shown(systems)}
-    steps |= {"done": everywhere(systems, "ethtool", wanted), "changed": shown(systems)}
-    return {**steps, "again": everywhere(systems, "ethtool", wanted), "restored": restored(systems), "after": shown(systems)}
+    return {
+        "foreseen": everywhere(systems, "ethtool", wanted, check=True), "untouched": shown(systems),
+        "done": everywhere(systems, "ethtool", wanted), "changed": shown(systems),
+        "again": everywhere(systems, "ethtool", wanted),
+        "restored": restored(systems), "after": shown(systems),
+    }  # fmt: skip
 
 
 @on_each
@@ -91,9 +94,13 @@ def test_features_are_put_back(features, before, suite):
 @pytest.fixture(scope="module")
 def refused(systems, before):
     """What the module says of things that veth has not."""
-    ask = {"ring": {"ring": {"rx": 512}}, "flag": {"private_flags": {"sniffer": True}}, "feature": {"features": {"grooo": False}}}
-    found = {name: everywhere(systems, "ethtool", {"device": DEVICE, **wanted}) for name, wanted in ask.items()}
-    return {**found, "module": everywhere(systems, "modprobe_options", {"name": "no_such", "options": {"max": 1}}), "after": shown(systems)}
+    return {
+        "ring": everywhere(systems, "ethtool", {"device": DEVICE, "ring": {"rx": 512}}),
+        "flag": everywhere(systems, "ethtool", {"device": DEVICE, "private_flags": {"sniffer": True}}),
+        "feature": everywhere(systems, "ethtool", {"device": DEVICE, "features": {"grooo": False}}),
+        "module": everywhere(systems, "modprobe_options", {"name": "no_such", "options": {"max": 1}}),
+        "after": shown(systems),
+    }
 
 
 @on_each
@@ -109,9 +116,12 @@ def test_what_a_driver_has_not_is_refused(refused, before, suite):
 @pytest.fixture(scope="module")
 def floors(systems, before):
     wanted = {"values": {"net.core.somaxconn": 8192}}
-    steps = {"done": everywhere(systems, "sysctl_floor", wanted), "changed": shown(systems)}
-    steps |= {"again": everywhere(systems, "sysctl_floor", wanted), "restored": restored(systems), "after": shown(systems)}
-    return {**steps, "readonly": everywhere(systems, "sysctl_floor", {"values": {"net.core.rmem_max": 1 << 30}}), "end": shown(systems)}
+    return {
+        "done": everywhere(systems, "sysctl_floor", wanted), "changed": shown(systems),
+        "again": everywhere(systems, "sysctl_floor", wanted),
+        "restored": restored(systems), "after": shown(systems),
+        "readonly": everywhere(systems, "sysctl_floor", {"values": {"net.core.rmem_max": 1 << 30}}), "end": shown(systems),
+    }  # fmt: skip
 
 
 @on_each
