@@ -166,10 +166,10 @@ def gb10(*, stock: bool) -> Source:
     return Source("tcpdump -D in 'Building tcpdump with RDMA Sniffing Support on NVIDIA GB10' (2026-06-01)", Recorded(files, said, links))
 
 
-def mlx5(*more: Said, link_layer: str = "Ethernet", driver: str = "mlx5_core", name: str = "mlx5_0", version: Said = PLAIN) -> Source:
+def mlx5(*more: Said, link_layer: str = "Ethernet", driver: str = "mlx5_core", name: str = "mlx5_0", version: Said | None = None) -> Source:
     """ConnectX-5 or -6 with the drivers of the kernel."""
     netdev = "mlx5p1" if link_layer == "Ethernet" else ""
-    said = {**version, **nic("mlx5p1", "mlx5_core", INBOX_FLAGS)}
+    said = {**(version or PLAIN), **nic("mlx5p1", "mlx5_core", INBOX_FLAGS)}
     for one in more:
         said.update(one)
     source = {
