@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 unexport PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help test ready $(PARTS) demo demo-rdma bench lab-up lab-rdma lab-down tree clean
+.PHONY: help test ready $(PARTS) test-matrix demo demo-rdma bench lab-up lab-rdma lab-down tree clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -48,7 +48,7 @@ sanity: $(VENV) $(NEWEST) ## ansible-test sanity, on both, with every Python for
 
 lint: $(TOOLS) ## ruff, mypy, shellcheck, yamllint, and ansible-lint with its production profile
 	ruff check
-	MYPYPATH=.cache/tree mypy -p ansible_collections.wirefleet.capture.plugins -p tests.lab -p tests.dpvs -p tests.demo -p tests.integration -p tests.rdma -p tests.switches -p tests.traffic
+	MYPYPATH=.cache/tree mypy -p ansible_collections.wirefleet.capture.plugins -p tests.lab -p tests.dpvs -p tests.demo -p tests.integration -p tests.matrix -p tests.rdma -p tests.switches -p tests.traffic
 	shellcheck $(SCRIPTS)
 	yamllint --strict .
 	ansible-lint --strict
@@ -71,6 +71,10 @@ integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
 test-rdma: $(VENV) ## RDMA, drivers and power cuts on QEMU guests; RDMA_LAB=name takes guests that are up already
 	@tests/tools/need.sh "the tests on guests" $(CAPTURE)
 	$(PYTHON) -m pytest -q tests/rdma
+
+test-matrix: $(VENV) ## hosts of Debian 11, 12, 13 and sid, not part of test; WRITE=1 puts the results into docs/systems.md
+	@tests/tools/need.sh "the tests on host systems" $(CAPTURE)
+	$(PYTHON) -m pytest -q tests/matrix $(if $(WRITE),--write)
 
 demo: $(VENV) ## the whole story on a fleet of this machine; KEEP=1 leaves the fleet up, LAB=name has one of your own
 	@$(PYTHON) -m tests.demo --lab $(LAB) $(if $(KEEP),--keep)

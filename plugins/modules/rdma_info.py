@@ -111,25 +111,24 @@ def flags(found: list[dict[str, t.Any]]) -> list[str]:
     return list(dict.fromkeys(key.scope for key in keys if key.kind == "ethtool_private_flag"))
 
 
+def info(host: Host, devices: list[str]) -> dict[str, t.Any]:
+    """Return what the module returns as *rdma*: the host's facts, and how *devices* would be captured."""
+    facts = gather(host)
+    found = captures(facts, devices, lambda name: probe(host, name))
+    return {
+        "ports": [{**port._asdict(), "gids": [gid._asdict() for gid in port.gids], "addresses": port.addresses} for port in facts.ports],
+        "netdevs": {name: netdev._asdict() for name, netdev in facts.netdevs.items()},
+        "ofed": facts.ofed,
+        "tools": facts.tools._asdict(),
+        "captures": found,
+        "flags": flags(found),
+    }
+
+
 def main() -> None:
     spec = {"devices": {"type": "list", "elements": "str", "default": [AUTO_RDMA]}}
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    host = Host()
-    facts = gather(host)
-    ports = [{**port._asdict(), "gids": [gid._asdict() for gid in port.gids], "addresses": port.addresses} for port in facts.ports]
-    netdevs = {name: netdev._asdict() for name, netdev in facts.netdevs.items()}
-    found = captures(facts, module.params["devices"], lambda name: probe(host, name))
-    module.exit_json(
-        changed=False,
-        rdma={
-            "ports": ports,
-            "netdevs": netdevs,
-            "ofed": facts.ofed,
-            "tools": facts.tools._asdict(),
-            "captures": found,
-            "flags": flags(found),
-        },
-    )
+    module.exit_json(changed=False, rdma=info(Host(), module.params["devices"]))
 
 
 if __name__ == "__main__":

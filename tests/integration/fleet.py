@@ -62,15 +62,19 @@ class Fleet:
 
     def module(self, host: str, name: str, arguments: dict[str, t.Any], check: bool = False, **extra: t.Any) -> dict[str, t.Any]:
         """Run one module of the collection on *host* and return its result, of a failure too."""
+        return self.modules(host, name, arguments, check, **extra)[host]
+
+    def modules(self, pattern: str, name: str, arguments: dict[str, t.Any], check: bool = False, **extra: t.Any) -> dict[str, t.Any]:
+        """Run one module on the hosts of *pattern* at once and return their results by host, of failures too."""
         with tempfile.TemporaryDirectory() as folder:
-            argv = ["ansible", "-i", self.inventory, host, "-m", f"wirefleet.capture.{name}", "-t", folder]
+            argv = ["ansible", "-i", self.inventory, pattern, "-m", f"wirefleet.capture.{name}", "-t", folder]
             argv += ["-a", json.dumps(arguments)] if arguments else []
             argv += ["-e", json.dumps(extra)] if extra else []
             done = self.inside(*argv, *(["--check", "--diff"] if check else []))
-            result = pathlib.Path(folder) / host
-            if not result.exists():
+            results = {path.name: json.loads(path.read_text()) for path in pathlib.Path(folder).iterdir()}
+            if not results:
                 raise RuntimeError(done.stdout + done.stderr)
-            return json.loads(result.read_text())
+            return results
 
     def power_cycle(self, host: str) -> None:
         """Press a guest's reset button and return when it answers again."""

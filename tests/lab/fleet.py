@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from .problem import Problem
+from .rootfs import SUITE
 
 HUB_ADDRESS = "10.77.255.254"
 DATA_MTU = 9000
@@ -24,6 +25,8 @@ class Host:
     number: int
     kind: str = "namespace"
     init: str = "systemd"
+    #: Whose userland a namespace host has.
+    suite: str = SUITE
     groups: tuple[str, ...] = ()
     data_device: str = "eth1"
     memory_mib: int = 256
@@ -96,6 +99,9 @@ def _mirrored(*ports: str) -> tuple[Host, ...]:
     return switch, Host("mon1", 4, kind="uml", groups=("monitors",), data_device="ens1f0np0")
 
 
+#: Suites of Debian whose userland the unit on hosts is proven on, from the oldest Python that we support to the newest.
+SYSTEMS = ("bullseye", "bookworm", "trixie", "sid")
+
 #: Fleets by name. The RoCE peers have a kernel of their own, so that private flags and sysctls are really theirs.
 FLEETS: t.Mapping[str, tuple[Host, ...]] = {
     "demo": (
@@ -121,6 +127,7 @@ FLEETS: t.Mapping[str, tuple[Host, ...]] = {
     "rdma-guests": (_guest(1), _guest(2)),
     "span": (Host("left1", 1, behind="sw1", mtu=1500), Host("right1", 2, behind="sw1", mtu=1500), *_mirrored("left1", "right1")),
     "span-guests": (_guest(1, behind="sw1"), _guest(2, behind="sw1"), *_mirrored("guest1", "guest2")),
+    "systems": tuple(Host(suite, n, suite=suite, groups=("tcp_hosts",)) for n, suite in enumerate(SYSTEMS, 1)),
     "bench": tuple(Host(f"node{n}", n, groups=("tcp_hosts",)) for n in range(1, 9)),
 }
 

@@ -26,7 +26,11 @@ MAKERS = {"namespace": namespace.start, "uml": uml.start, "qemu": qemu.start}
 #: An emulated CPU beside busy neighbours takes its time.
 BOOT_SECONDS = {"namespace": 120, "uml": 120, "qemu": 300}
 #: What takes long and is cached: built before the hub exists.
-PREPARE = {"namespace": rootfs, "uml": lambda: (image(), xstate()), "qemu": lambda: (qemuroot.image(), qemuroot.kernel())}
+PREPARE = {
+    "namespace": lambda hosts: [rootfs(suite) for suite in sorted({host.suite for host in hosts if host.kind == "namespace"})],
+    "uml": lambda hosts: (image(), xstate()),
+    "qemu": lambda hosts: (qemuroot.image(), qemuroot.kernel()),
+}
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -37,7 +41,7 @@ def up(hub: Hub, name: str) -> float:
     ensure(hosts)
     require(not kinds <= {"namespace"} or any(host.dpvs or host.switch for host in hosts))
     for kind in sorted(kinds):
-        PREPARE[kind]()
+        PREPARE[kind](hosts)
     hub.create()
     started = time.monotonic()
     try:

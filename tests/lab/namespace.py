@@ -26,7 +26,7 @@ def start(hub: Hub, host: Host, folder: pathlib.Path) -> None:
         (folder / name).mkdir(parents=True)
     os.mkfifo(folder / "go")
     cgroup = make_cgroup(hub, host)
-    arguments = [host.name, folder, rootfs(), init_of(hub, host), host.address, host.data_address, hub.key.with_suffix(".pub")]
+    arguments = [host.name, folder, rootfs(host.suite), init_of(hub, host), host.address, host.data_address, hub.key.with_suffix(".pub")]
     with open(folder / "console", "wb") as console:
         shell = subprocess.Popen(
             ["unshare", *SPACES, str(INIT), *map(str, arguments)],

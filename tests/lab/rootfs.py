@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The root file system that all hosts share: Debian packages and a few lines of configuration, built once and cached."""
+"""The root file systems that hosts share, one for a suite of Debian: packages and a few lines of configuration, built once."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ PACKAGES = (
     "systemd systemd-sysv openssh-server python3-minimal python3 sudo iproute2 iputils-ping netbase procps kmod "
     "ethtool tcpdump wireshark-common zstd rsync openvswitch-switch"
 ).split()
+#: Hosts of another suite are neither switches nor peers of a benchmark.
+ONLY_AT_HOME = ("wireshark-common", "rsync", "openvswitch-switch")
+#: What never had a release is signed for a week only, and the index that this machine gets may be older.
+UNRELEASED = ("sid", "forky")
 
 #: Units that wait for hardware, fail in a namespace (Open vSwitch's want its kernel module) or cost a test host seconds.
 MASKED = (
@@ -75,19 +79,20 @@ def discard(path: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def rootfs() -> pathlib.Path:
-    """Return the shared root, read-only for everybody who uses it."""
-    return cached(f"root-{SUITE}", recipe(PACKAGES, MASKED), lambda folder: build(folder, PACKAGES, MASKED))
+def rootfs(suite: str = SUITE) -> pathlib.Path:
+    """Return the shared root of a *suite*, read-only for everybody who uses it."""
+    packages = PACKAGES if suite == SUITE else [name for name in PACKAGES if name not in ONLY_AT_HOME]
+    return cached(f"root-{suite}", recipe(packages, MASKED, suite), lambda folder: build(folder, packages, MASKED, suite))
 
 
-def recipe(packages: Sequence[str], masked: Sequence[str]) -> str:
-    return "\n".join((SUITE, *packages, *masked, *(f"{path}={text}" for path, text in CONFIGURATION.items())))
+def recipe(packages: Sequence[str], masked: Sequence[str], suite: str = SUITE) -> str:
+    return "\n".join((suite, *packages, *masked, *(f"{path}={text}" for path, text in CONFIGURATION.items())))
 
 
-def build(folder: pathlib.Path, packages: Sequence[str], masked: Sequence[str]) -> None:
+def build(folder: pathlib.Path, packages: Sequence[str], masked: Sequence[str], suite: str = SUITE) -> None:
     """Make a root with *packages* in *folder*, whose systemd does not start the units *masked*."""
-    print(f"building the hosts' root from Debian {SUITE} packages, about a minute (once): {' '.join(packages)}", flush=True)
-    _install(folder, packages)
+    print(f"building the hosts' root from Debian {suite} packages, a minute or more (once): {' '.join(packages)}", flush=True)
+    _install(folder, packages, suite)
     run([*as_root(), "chroot", str(folder), "useradd", "--create-home", "--shell", "/bin/bash", "engineer"])
     for path, text in CONFIGURATION.items():
         file = folder / path
@@ -104,9 +109,10 @@ def build(folder: pathlib.Path, packages: Sequence[str], masked: Sequence[str]) 
     default.symlink_to("/lib/systemd/system/multi-user.target")
 
 
-def _install(folder: pathlib.Path, packages: Sequence[str]) -> None:
+def _install(folder: pathlib.Path, packages: Sequence[str], suite: str) -> None:
     """Unpack the packages. An ordinary user's copy belongs to the ids of the namespace that will use it."""
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", SUITE]
+    age = ['--aptopt=Acquire::Check-Valid-Until "false"'] if suite in UNRELEASED else []
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", *age, f"--include={','.join(packages)}", suite]
     if not ordinary():
         run([*command, str(folder)])
         return

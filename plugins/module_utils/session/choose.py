@@ -29,6 +29,11 @@ FLOW_ADVICE: t.Mapping[str, str] = {
     "bnxt_en": "the firmware has no RoCE mirror, or another capture has it: mirror the switch port (SPAN or ERSPAN) to a monitor host",
 }
 
+#: ibdump for an InfiniBand port, where not every build will do.
+IBDUMP_ADVICE: t.Mapping[str, str] = {
+    "mlx4_core": "install an ibdump older than March 2023, which still knows ConnectX-3, and set log_num_mgm_entry_size=-1 on mlx4_core",
+}
+
 Prober = t.Callable[[str], Probe]
 
 
@@ -140,8 +145,10 @@ def _advice(port: Port, words: str) -> str:
     """Return what to do about an activation that failed, by libpcap's words for the step that failed."""
     if "No such device" in words:
         return "load ib_uverbs and install libibverbs' driver for this card (ibverbs-providers on Debian, libibverbs on RHEL)"
+    if port.driver == "mlx4_core" and "create flow" in words:
+        return FLOW_ADVICE[port.driver]
     if port.link_layer == "InfiniBand":
-        return "install ibdump (built with mstflint), which captures InfiniBand ports"
+        return IBDUMP_ADVICE.get(port.driver, "install ibdump (built with mstflint), which captures InfiniBand ports")
     if "create flow" not in words:
         return "capturing on an RDMA device needs root with CAP_NET_RAW, and a port number that the card has"
     return FLOW_ADVICE[port.driver]

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from ..host import Host
 
 CLASS = "/sys/class/infiniband"
+SIW_DESCRIPTION = "Software iWARP"
 PROBE_SECONDS = 10.0
 MAX_GIDS = 256
 
@@ -136,19 +137,30 @@ def read_gids(host: Host, folder: str) -> list[Gid]:
 
 
 def _pci_netdev(host: Host, device: str, number: int) -> str | None:
-    """Return the netdev of the same PCI function; two ports on one function differ by dev_port."""
+    """Return the netdev that a software device names, or that of the same PCI function; two ports on one differ by dev_port."""
+    parent = (host.read(f"{CLASS}/{device}/parent") or "").strip()
+    if parent:
+        return parent
     names = host.names(f"{CLASS}/{device}/device/net")
     for name in names:
         if (host.read(f"/sys/class/net/{name}/dev_port") or "").strip() == str(number - 1):
             return name
-    return names[0] if names else (host.read(f"{CLASS}/{device}/parent") or "").strip() or None
+    return names[0] if names else None
 
 
 def read_driver(host: Host, device: str) -> str:
+    """Return the driver of the card, that of a mlx5 subfunction by the card's, or rxe or siw.
+
+    Up to Linux 5.10 software devices hang below the device of their interface, whose driver says nothing about them: rxe is known
+    by its attribute `parent`, siw by its name or its description.
+    """
+    description = host.read(f"{CLASS}/{device}/node_desc") or ""
+    if device.startswith("siw") or description.startswith(SIW_DESCRIPTION):
+        return "siw"
     target = host.target(f"{CLASS}/{device}/device/driver")
-    if target:
-        return target.rsplit("/", 1)[-1]
-    return "siw" if device.startswith("siw") else "rxe"
+    if target is None or host.read(f"{CLASS}/{device}/parent") is not None:
+        return "rxe"
+    return target.rsplit("/", 1)[-1].partition(".")[0]
 
 
 def read_netdev(host: Host, name: str) -> Netdev:

@@ -14,8 +14,8 @@ import subprocess
 
 import pytest
 from ansible_collections.wirefleet.capture.tests.lab import __main__ as cli
-from ansible_collections.wirefleet.capture.tests.lab import hub, packages, qemu, qemuroot, umlkernel, user
-from ansible_collections.wirefleet.capture.tests.lab.fleet import FLEETS, HUB_ADDRESS, Host, fleet
+from ansible_collections.wirefleet.capture.tests.lab import hub, packages, qemu, qemuroot, rootfs, umlkernel, user
+from ansible_collections.wirefleet.capture.tests.lab.fleet import FLEETS, HUB_ADDRESS, SYSTEMS, Host, fleet
 from ansible_collections.wirefleet.capture.tests.lab.inventory import inventory
 from ansible_collections.wirefleet.capture.tests.lab.problem import Problem
 
@@ -191,3 +191,20 @@ def test_another_kernel_is_refused(image: bytes, why: str) -> None:
 def test_only_a_guest_has_a_reset_button(tmp_path: pathlib.Path) -> None:
     with pytest.raises(Problem, match="node1 has no QEMU monitor .*only qemu guests"):
         qemu.power_cycle(tmp_path / "node1")
+
+
+def test_a_suite_of_its_own_is_another_root_and_the_default_stays_what_it_was() -> None:
+    packages = ("systemd", "tcpdump")
+    assert rootfs.recipe(packages, ()) == rootfs.recipe(packages, (), "bookworm") != rootfs.recipe(packages, (), "sid")
+    assert {host.suite for host in fleet("demo")} == {rootfs.SUITE}
+    assert [(host.name, host.suite) for host in fleet("systems")] == [(name, name) for name in SYSTEMS]
+
+
+@pytest.mark.parametrize(("suite", "old_index"), [("bullseye", False), ("trixie", False), ("sid", True)])
+def test_the_index_of_an_unreleased_suite_may_be_old(suite: str, old_index: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(rootfs, "run", lambda argv, **options: ran.append(argv))
+    monkeypatch.setattr(rootfs, "ordinary", lambda: False)
+    rootfs._install(tmp_path, ["systemd"], suite)
+    assert ran[0][-2:] == [suite, str(tmp_path)]
+    assert ('--aptopt=Acquire::Check-Valid-Until "false"' in ran[0]) is old_index

@@ -49,8 +49,8 @@ class Recorded(Host):
     def target(self, path: str) -> str | None:
         return self.links.get(path)
 
-    def write(self, path: str, text: str, mode: int = 0o600) -> None:
-        self.files[path] = text
+    def write(self, path: str, text: str | bytes, mode: int = 0o600) -> None:
+        self.files[path] = text if isinstance(text, str) else text.decode()
 
     def remove(self, path: str) -> bool:
         return self.files.pop(path, None) is not None
