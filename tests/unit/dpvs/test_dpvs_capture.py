@@ -173,12 +173,22 @@ def test_a_second_pdump_in_one_session_is_refused(make: Make, box: Box) -> None:
     dpvs = make(conf=PDUMP).start()
     both = [vantage(dpvs, name, engine="dpdk_pdump", device=port) for name, port in (("lb1__a", "dpdk0"), ("lb1__b", "dpdk1"))]
     assert any(
-        "two vantages attach a dpdk-pdump to one DPVS" in text for text in box.module("capture_info", session=session(*both))["problems"]
+        "two vantages attach a capture to one DPDK process" in text for text in box.module("capture_info", session=session(*both))["problems"]
     )
 
 
-def test_dpdk_pdump_needs_pdump_in_the_running_dpvs(make: Make, box: Box) -> None:
+def test_dpdk_dumpcap_is_resolved_for_a_port_of_dpvs(make: Make, box: Box) -> None:
+    dpvs = make(conf=PDUMP).start()
+    words = {"engine": "dpdk_dumpcap", "device": "dpdk1", "filter": "udp", "dpvs": {"ipc_file": str(dpvs.ipc), "lcore": 1}}
+    look = box.module("capture_info", session=session(vantage(dpvs, **words)))
+    found = look["session"]["vantages"][0]
+    assert (found["engine"], found["dpvs"]["prefix"], found["dpvs"]["port_id"], found["dpvs"]["lcore"]) == ("dpdk_dumpcap", dpvs.prefix, 1, 1)
+    assert "stamped when they are written" in found["engine_reason"]
+
+
+@pytest.mark.parametrize("engine", ["dpdk_pdump", "dpdk_dumpcap"])
+def test_attaching_needs_pdump_in_the_running_dpvs(make: Make, box: Box, engine: str) -> None:
     dpvs = make().start()
     dpvs.conf.write_text(PDUMP)
-    look = box.module("capture_info", session=session(vantage(dpvs, engine="dpdk_pdump")))
+    look = box.module("capture_info", session=session(vantage(dpvs, engine=engine)))
     assert any("runs without pdump: set it in" in problem for problem in look["problems"]), look["problems"]
