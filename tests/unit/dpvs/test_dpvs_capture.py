@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import time
 import typing as t
 
@@ -88,6 +89,22 @@ def test_two_instances_are_captured_and_left_as_they_were(make: Make, box: Box) 
         assert ",UP" not in run("ip", "-o", "link", "show", "dpdk0.kni", netns=dpvs.netns).stdout
     assert found["vantages"][0]["late"] is False
     assert found["vantages"][0]["stats"]["trustworthy"] is True
+
+
+def test_the_connections_of_a_balancer_are_listed_at_both_ends(make: Make, box: Box, programs: pathlib.Path) -> None:
+    ipvsadm = programs / "ipvsadm"
+    ipvsadm.write_text('#!/bin/sh\n[ "$1" = -lnc ] && echo "[1]tcp 90s    TCP_EST     $DPVS_IPC_FILE"\n')
+    ipvsadm.chmod(0o755)
+    dpvs = make().start()
+    try:
+        start(box, session(vantage(dpvs)))
+        await_window(box)
+        stop(box)
+    finally:
+        ipvsadm.unlink()
+    for when in ("before", "after"):
+        found = json.loads(box.run("cat", f"{FOLDER}/vantages/lb1__dpdk0/state/connections-{when}.json"))
+        assert (found["text"], found["reason"]) == (f"[1]tcp 90s    TCP_EST     {dpvs.ipc}\n", None)
 
 
 def test_a_dpvs_that_dies_takes_its_device_along(make: Make, box: Box) -> None:
