@@ -58,6 +58,28 @@ class Segment(Packet):
         return MACS[0] + MACS[1] + b"\x08\x00" + head + body
 
 
+@dataclasses.dataclass
+class Datagram(Segment):
+    """UDP of connection *connection*; the *first* one gets the option UOA in its IPv4 header behind the balancer."""
+
+    def frame(self) -> bytes:
+        client, port = client_of(self.connection)
+        ends = ((LOCAL, local_port(self.connection)), (REAL, 5353)) if self.far else ((client, port), (VIRTUAL, 53))
+        (src, sport), (dst, dport) = ends if self.forward else ends[::-1]
+        options = _TOA.pack(31, 8, port, socket.inet_aton(client)) if self.first and self.far else b""
+        body = struct.pack("!HHHH", sport, dport, 8 + len(self.rest), 0) + self.rest
+        fields = (0x45 + len(options) // 4, 0, 20 + len(options) + len(body), 0, 0x4000, self.ttl, 17, 0, *map(socket.inet_aton, (src, dst)))
+        return MACS[0] + MACS[1] + b"\x08\x00" + struct.pack("!BBHHHBBH4s4s", *fields) + options + body
+
+
+def send_datagrams(world: World, connections: int = 6, each: int = 40) -> None:
+    for number in range(connections):
+        for step in range(each):
+            forward, data = step % 2 == 0, struct.pack("!HH", number, step) * 10
+            packet = Datagram(0, number * 3e-4 + step * 1e-3, forward, "", "", _NONE, data, connection=number, far=not forward, seq=40 * step, first=step == 0)
+            world.send(packet)
+
+
 def translate(packet: Packet) -> None:
     """Be the balancer on a wire."""
     if isinstance(packet, Segment):

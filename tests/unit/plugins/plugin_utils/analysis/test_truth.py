@@ -167,6 +167,14 @@ def test_loss_is_found_across_a_load_balancer(tmp_path, by):
     assert not any(entry["code"] == "unpaired" for entry in outcome.report["verdict"]["reasons"])
 
 
+def test_datagrams_are_paired_by_uoa(tmp_path):
+    world = World(three(), hops(Wire(), Wire(drops=fullnat.lost, translate=fullnat.translate)), seed=8)
+    fullnat.send_datagrams(world)
+    outcome = judge.judged(world, tmp_path)
+    assert {pair: count for pair, count in outcome.pairs.items() if pair[0] not in (pair[1], "edge")} == {}
+    assert outcome.pairs["lost in network", "lost in network"] == sum(_lost(world).values()) > 10
+
+
 def test_what_cannot_be_paired_is_never_called_lost(tmp_path):
     """Of twelve connections five are in the list, all of hosts of which others are paired."""
     wires = hops(None, Wire(translate=fullnat.translate))
