@@ -25,7 +25,6 @@ KNI_REASON = (
 )
 
 
-
 def choose_dpvs(host: Host, vantage: Mapping[str, t.Any]) -> Found:
     """Return how the DPVS port of *vantage* is captured. Raises Refused, saying why, where nothing could be seen."""
     port, wish = vantage["device"], vantage.get("dpvs") or {}
