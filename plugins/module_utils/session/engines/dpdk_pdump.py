@@ -56,7 +56,7 @@ class DpdkPdump(Engine):
         return ATTACHED_ZONE
 
     def ready(self, text: str) -> bool:
-        """Before that the process is busy making room, and telemetry that is asked meanwhile leaks a connection of ten there are."""
+        """Before that telemetry does not answer, and who gives up asking occupies one of its ten connections."""
         return "capture for (" in text
 
     def statistics(self, text: str) -> Stats:
