@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.dpdk import DEFAULT_PREFIX
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.engines.registry import ENGINES
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import problems as session_problems
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import vantage_id
@@ -21,6 +22,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DPVS_ENGINES = tuple(engine.name for engine in ENGINES if engine.on_dpvs)
+DPDK_ENGINES = ("dpdk_dumpcap", "dpdk_pdump")
 ENGINE_NAMES = ("auto", *(engine.name for engine in ENGINES))
 SNAPLEN = 256
 DEFAULTS: dict[str, t.Any] = {
@@ -162,7 +164,7 @@ def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: C
 def _refuse_twins(session: Mapping[str, t.Any]) -> None:
     seen: dict[str, str] = {}
     for vantage in session["vantages"]:
-        device, other = _label(vantage["device"], vantage.get("dpvs")), seen.get(vantage["vantage_id"])
+        device, other = _label(vantage["device"], vantage), seen.get(vantage["vantage_id"])
         if other == device:
             raise units.Unusable(f"{session['host']} would capture {device} twice; leave one vantage.")
         if other:
@@ -174,12 +176,15 @@ def _refuse_twins(session: Mapping[str, t.Any]) -> None:
 
 
 def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Context) -> list[dict[str, t.Any]]:
-    dpvs = written.get("dpvs")
-    engine = written.get("engine", "auto" if dpvs is None else DPVS_ENGINES[0])
+    dpvs, dpdk = written.get("dpvs"), written.get("dpdk")
+    engine = written.get("engine", DPDK_ENGINES[0] if dpdk is not None else "auto" if dpvs is None else DPVS_ENGINES[0])
     if engine not in ENGINE_NAMES:
         raise units.Unusable(f"{where}.engine is {engine!r}; it must be one of {', '.join(ENGINE_NAMES)}.")
     if dpvs is not None and engine not in DPVS_ENGINES:
         raise units.Unusable(f"{where}.dpvs is for the engines {', '.join(DPVS_ENGINES)}; leave it out, or name one of these.")
+    if dpdk is not None and (dpvs is not None or engine not in DPDK_ENGINES):
+        raise units.Unusable(f"{where}.dpdk is for the engines {', '.join(DPDK_ENGINES)} and excludes dpvs; leave one out.")
+    owner = {"dpdk": dict(dpdk)} if dpdk is not None else {"dpvs": dict(dpvs or {})} if engine in DPVS_ENGINES else {}
     words = written.get("filter", "").strip()
     if words.startswith("-"):
         raise units.Unusable(
@@ -188,7 +193,7 @@ def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Cont
     devices = [written["device"]] if isinstance(written["device"], str) else list(written["device"])
     return [
         {
-            "vantage_id": vantage_id(host, _label(device, dpvs)),
+            "vantage_id": vantage_id(host, _label(device, owner)),
             "device": device,
             "capture_on": None,
             "engine": engine,
@@ -199,15 +204,17 @@ def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Cont
             "ring": _ring(written.get("ring"), where),
             "split": _split(written.get("split"), where),
             "limits": _vantage_limits(written.get("limits", {}), where),
-            **({"dpvs": dict(dpvs or {})} if engine in DPVS_ENGINES else {}),
+            **owner,
         }
         for device in (_device(device, where) for device in devices)
     ]
 
 
-def _label(device: str, dpvs: Mapping[str, t.Any] | None) -> str:
-    """Return what tells a device from others of its name: each DPVS instance of a host has a dpdk0."""
-    ipc_file = (dpvs or {}).get("ipc_file") or IPC_FILE
+def _label(device: str, owner: Mapping[str, t.Any]) -> str:
+    """Return what tells a device from others of its name: each DPVS of a host has a dpdk0, each DPDK process a port 0."""
+    if owner.get("dpdk") is not None:
+        return f"{device}@{owner['dpdk'].get('prefix') or DEFAULT_PREFIX}"
+    ipc_file = (owner.get("dpvs") or {}).get("ipc_file") or IPC_FILE
     return device if ipc_file == IPC_FILE else f"{device}@{ipc_file.strip('/').removesuffix('.ipc')}"
 
 

@@ -9,7 +9,7 @@ import pathlib
 import typing as t
 from collections import Counter
 
-from ansible_collections.wirefleet.capture.plugins.plugin_utils.analysis import model, report
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.analysis import load, model, report
 
 from .keys import parquet_of
 from .world import START_NS, Spot, Truth, World
@@ -60,7 +60,8 @@ def _vantage(world: World, number: int, spot: Spot, file: pathlib.Path, changes:
     opened, closed = spot.stamp(max(spot.opened_s, -QUIET_S)), spot.stamp(min(spot.closed_s, end + QUIET_S))
     keys = (parquet_of(file, name=spot.name),)
     made = model.Vantage(spot.name, keys, drops=drops, trustworthy=spot.trustworthy, filter=spot.filter, sampled=spot.sampled)
-    return made._replace(opened_ns=opened, closed_ns=closed, **changes.get(spot.name, {}))
+    side = load.of_index(keys[0], made).cm
+    return made._replace(opened_ns=opened, closed_ns=closed, cm=side, **changes.get(spot.name, {}))
 
 
 def expectations(world: World, truth: Truth) -> t.Iterator[tuple[int, int, str]]:

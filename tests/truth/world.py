@@ -64,6 +64,8 @@ class Wire:
     dscp: int | None = None
     routed: bool = False
     vlan: int | None = None
+    #: Changes a packet that passes, as a load balancer does.
+    translate: t.Callable[[Packet], None] = lambda packet: None
 
 
 @dataclasses.dataclass
@@ -138,6 +140,7 @@ class World:
         if wire.dscp is not None and packet.forward:
             packet.tos = packet.tos & 0x03 | wire.dscp << 2
         packet.ttl -= wire.routed
+        wire.translate(packet)
         packet.vlan = wire.vlan if wire.vlan is not None else packet.vlan
 
     def _capture(self, truth: Truth, place: int, t_s: float) -> None:

@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
     from ..host import Host
     from ..settings.apply import Outcome
 
+
 class Done(t.NamedTuple):
     """What a call did or, in check mode, would do; *before* and *after* have the session's state and its settings."""
 

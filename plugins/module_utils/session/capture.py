@@ -21,10 +21,11 @@ import typing as t
 from ..host import SEARCH_PATH, Host
 from ..settings.dpvs_link import netns_path
 from ..settings.dpvs_running import memzones
-from .dpvs import STALE
+from .dpdk import occupied
 from .engines.registry import engine_named
 from .limits import Progress
 from .netns import Interfaces
+from .stamps import mend
 
 if t.TYPE_CHECKING:
     from .engines.base import Stats
@@ -67,8 +68,9 @@ class Capture:
 
     def start(self) -> None:
         """Start the engine; what prevents it becomes the vantage's error."""
-        if self._marked():
-            self._end("engine_exit", STALE)
+        wrong = occupied(Host(), self._zones(), "process") if self.engine.on_process else None
+        if wrong:
+            self._end("engine_exit", wrong)
             return
         try:
             if self.short:
@@ -126,7 +128,7 @@ class Capture:
         """Note the moment when the engine says that it listens and, on an interface, the kernel says so too."""
         if self.ready_ns or not self.running or not self.engine.ready(self.text()):
             return
-        if self.engine.marker:
+        if self.engine.on_process:
             self.ready_ns = time.time_ns() if self._look() else None
         elif self.engine.on_rdma or _has_packet_socket(t.cast("subprocess.Popen[bytes]", self.process).pid, self.ifindex):
             self.ready_ns = time.time_ns()
@@ -136,15 +138,14 @@ class Capture:
         if time.monotonic() < self._next_look:
             return False
         self._next_look = time.monotonic() + _LOOK_S
-        return self._marked()
+        return self.engine.marker(t.cast("subprocess.Popen[bytes]", self.process).pid) in self._zones()
 
-    def _marked(self) -> bool:
-        if not self.engine.marker:
-            return False
+    def _zones(self) -> list[str]:
+        """Return the memory zones of the process that is captured, none where it does not say."""
         try:
-            return self.engine.marker in (memzones(Host(), self.vantage.dpvs["prefix"], _LOOK_S) or [])
+            return memzones(Host(), self.vantage.process["prefix"]) or []
         except (OSError, ValueError):
-            return False
+            return []
 
     def text(self, tail: bool = False) -> str:
         """Return the beginning or, of a long one, the *tail* of what the engine said."""
@@ -240,8 +241,10 @@ class Capture:
             pass
 
     def name_files(self) -> None:
-        """Give the files their final names, 0001 upwards in the order in which they were written."""
+        """Give the files their final names, 0001 upwards in the order in which they were written, and their true precision."""
         files = self.folder.raw_files(self.vantage.vantage_id)
+        for name, _size in files if self.engine.mistaken_stamps else ():
+            mend(os.path.join(self.raw, name))
         for step in ("renaming-{:04d}", "{:04d}"):
             files = [(self._rename(name, step.format(number)), size) for number, (name, size) in enumerate(files, 1)]
 
@@ -258,7 +261,7 @@ def device_index(vantage: Vantage) -> int | None:
     """
     name, engine = vantage.capture_on, engine_named(vantage.engine)
     if engine.on_process:
-        return start_time(vantage.dpvs["pid"])
+        return start_time(vantage.process["pid"])
     if engine.on_dpvs:
         return _index_in(netns_path(vantage.dpvs["netns"]) if vantage.dpvs["netns"] else "", name)
     if engine.on_rdma:

@@ -19,6 +19,7 @@ from . import expiry
 from .arm import existing, state_of
 from .choose import AUTO_RDMA, Choice, choose, expand
 from .clock import read_clock
+from .dpdk import choose_dpdk
 from .dpvs import choose_dpvs
 from .engines.registry import ENGINES, engine_named
 from .folder import Folder, free_space
@@ -55,7 +56,7 @@ def check(host: Host, root: str, data: dict[str, t.Any]) -> Checked:
         return Checked(None, _sentences(found), [], None, None)
     if os.geteuid() != 0:
         found.append("capturing needs root on the host: use become")
-    resolved, more, warnings = resolve(data, gather(host), lambda device: probe(host, device), lambda vantage: choose_dpvs(host, vantage))
+    resolved, more, warnings = resolve(data, gather(host), lambda device: probe(host, device), lambda vantage: choose_port(host, vantage))
     resolved["vantages"] = with_buffers(resolved["vantages"], available_memory(host.read("/proc/meminfo") or ""))
     broken = problems(resolved, resolved=True) if resolved["vantages"] else []
     found += more + broken
@@ -81,9 +82,9 @@ def resolve(data: dict[str, t.Any], facts: Facts, prober: t.Any, dpvs: t.Any = N
     for vantage in data["vantages"]:
         try:
             if vantage.get("engine") in DPVS_ENGINES:
-                choice, instance = dpvs(vantage)
+                choice, process = dpvs(vantage)
                 choices[str(vantage.get("vantage_id"))] = [choice]
-                vantages.append(_resolved(data, {**vantage, "dpvs": instance}, choice, facts))
+                vantages.append(_resolved(data, {**vantage, _owner(vantage): process}, choice, facts))
                 continue
             mine = [pick(facts, device, vantage.get("engine") or "auto", prober) for device in expand(facts, vantage["device"])]
         except Refused as refused:
@@ -98,6 +99,15 @@ def resolve(data: dict[str, t.Any], facts: Facts, prober: t.Any, dpvs: t.Any = N
         settings = []
     warnings = [choice.warning for mine in choices.values() for choice in mine if choice.warning]
     return {**data, "vantages": vantages, "settings": settings}, found, warnings
+
+
+def choose_port(host: Host, vantage: dict[str, t.Any]) -> t.Any:
+    """Return how the port of a DPVS or other DPDK process is captured, and what of it the engine has to know. Raises Refused."""
+    return choose_dpdk(host, vantage) if _owner(vantage) == "dpdk" else choose_dpvs(host, vantage)
+
+
+def _owner(vantage: dict[str, t.Any]) -> str:
+    return "dpvs" if vantage.get("dpdk") is None else "dpdk"
 
 
 def pick(facts: Facts, device: str, wanted: str, prober: t.Any) -> Choice:
@@ -194,6 +204,10 @@ def vantage_warnings(vantage: Vantage) -> list[str]:
         found.append(f"the filter of {vantage.vantage_id} has no vlan branch and cannot match frames with an inline VLAN tag")
     if vantage.engine in ("ibdump", "dpdk_pdump") and vantage.snaplen:
         found.append(f"{vantage.engine} keeps whole packets: the snaplen of {vantage.vantage_id} has no effect")
+    if vantage.engine == "dpdk_dumpcap" and vantage.snaplen:
+        found.append(
+            f"dpdk-dumpcap writes what it keeps of a packet as its length, too: with its snaplen {vantage.vantage_id} has no true lengths, with 0 it has"
+        )
     return found
 
 

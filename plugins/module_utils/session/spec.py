@@ -17,11 +17,14 @@ if t.TYPE_CHECKING:
 
 SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\Z")
+_PREFIX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
 LONGEST_S = 30 * 86400
 MAX_SNAPLEN = 262144
 #: Bytes of a packet that are still but its headers.
 CUT = 1024
 _LONGEST_HOST = 100
+#: Engines of which a DPDK process takes one at a time.
+ATTACHING = ("dpdk_pdump", "dpdk_dumpcap")
 START_MARGIN_S = 1.0
 
 
@@ -58,6 +61,12 @@ class Vantage(t.NamedTuple):
     limits: Limits
     container: Mapping[str, str]
     dpvs: Mapping[str, t.Any] = {}
+    dpdk: Mapping[str, t.Any] = {}
+
+    @property
+    def process(self) -> Mapping[str, t.Any]:
+        """What is known of the DPDK process that has the device, whether DPVS or another."""
+        return self.dpdk or self.dpvs
 
     @property
     def whole(self) -> bool:
@@ -147,9 +156,9 @@ def _each(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]:
         names = [vantage.get("vantage_id") for vantage in vantages]
         for name in sorted({str(name) for name in names if names.count(name) > 1}):
             yield f"the vantage {name} is named twice: give each device one vantage, or another vantage_id"
-        prefixes = [str((vantage.get("dpvs") or {}).get("prefix")) for vantage in vantages if vantage.get("engine") == "dpdk_pdump"]
+        prefixes = [str((vantage.get("dpdk") or vantage.get("dpvs") or {}).get("prefix")) for vantage in vantages if vantage.get("engine") in ATTACHING]
         if len(set(prefixes)) < len(prefixes):
-            yield "two vantages attach a dpdk-pdump to one DPVS, which would crash: leave one, or use dpvs_kni"
+            yield "two vantages attach a capture to one DPDK process, which takes one (a second dpdk-pdump crashes): leave one; DPVS has dpvs_kni"
 
 
 def vantage_id(host: str, device: str) -> str:
@@ -178,6 +187,7 @@ def vantage_problems(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]
     if not _whole(data.get("buffer_mib") or 64, 1, 4096):
         yield f"{label}: buffer_mib must be between 1 and 4096"
     yield from _problems_of_dpvs(label, data.get("dpvs") or {})
+    yield from _problems_of_dpdk(label, data.get("dpdk"))
     yield from _problems_of_filter(label, data.get("filter", ""))
     yield from _problems_of_files(label, data.get("ring"), data.get("split"))
     yield from _problems_of_limits(label, data.get("limits"))
@@ -197,6 +207,15 @@ def _problems_of_dpvs(label: str, dpvs: t.Any) -> Iterator[str]:
         yield f"{label}: dpvs.pdump_filter must be a mapping"
     if dpvs.get("ipc_file") and not str(dpvs["ipc_file"]).startswith("/"):
         yield f"{label}: dpvs.ipc_file must be an absolute path"
+
+
+def _problems_of_dpdk(label: str, dpdk: t.Any) -> Iterator[str]:
+    if dpdk is None:
+        return
+    if not isinstance(dpdk, dict) or not _PREFIX.match(str(dpdk.get("prefix", "rte"))):
+        yield f"{label}: dpdk must be a mapping, its prefix the --file-prefix of the process"
+    elif not _whole(dpdk.get("lcore") or 0, 0, 1023):
+        yield f"{label}: dpdk.lcore must be the number of a core"
 
 
 def _problems_of_filter(label: str, text: t.Any) -> Iterator[str]:
@@ -247,6 +266,7 @@ def _vantage(data: Mapping[str, t.Any]) -> Vantage:
         limits=_limits(data.get("limits")),
         container=data.get("container") or {},
         dpvs=data.get("dpvs") or {},
+        dpdk=data.get("dpdk") or {},
     )
 
 

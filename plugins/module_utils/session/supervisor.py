@@ -19,6 +19,7 @@ import typing as t
 
 from ..host import Host
 from . import recover, serve
+from .balancer import list_connections
 from .capture import Capture
 from .clock import read_clock
 from .counters import read_counters
@@ -209,13 +210,16 @@ class Supervisor:
         self.beat()
 
     def observe(self, when: str) -> None:
-        """Write counters and clock of each vantage as they are *when* (before or after)."""
+        """Write counters, clock and a balancer's connections of each vantage as they are *when* (before or after)."""
         clock = {**read_clock(self.host)._asdict(), "t_ns": time.time_ns()}
         for capture in self.captures:
             counters = {"t_ns": time.time_ns(), **read_counters(self.host, *watched(capture))}
             base = f"vantages/{capture.vantage.vantage_id}"
             self.folder.write_json(f"{base}/counters/{when}.json", counters)
             self.folder.write_json(f"{base}/clock/{when}.json", clock)
+            connections = list_connections(self.host, capture.vantage, when)
+            if connections:
+                self.folder.write_json(f"{base}/state/connections-{when}.json", connections)
 
     def beat(self) -> None:
         """Write the heartbeat; a full disk is no reason to stop for, the limits are."""

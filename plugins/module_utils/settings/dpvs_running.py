@@ -21,6 +21,8 @@ RUNTIME = "/var/run/dpdk"
 PDUMP_ZONE = "rte_pdump_stats"
 #: There while a dpdk-pdump is attached, and still after one was killed.
 ATTACHED_ZONE = "RG_rx_ring_0"
+#: With the number of its process behind it, there while a dpdk-dumpcap runs, and after one ended other than by SIGINT.
+DUMPCAP_ZONE = "RG_dumpcap-"
 _ARRAY_LIMIT = 512
 _MOST_ZONES = 2560
 
@@ -58,17 +60,17 @@ def memzones(host: Host, prefix: str, patience_s: float = 3.0) -> list[str] | No
     Raises OSError where there is no telemetry, ValueError where the answer is none.
     """
     path = f"{RUNTIME}/{prefix}/dpdk_telemetry.v2"
-    listed = _answer(host.converse(path, ["/eal/memzone_list"], patience_s)[1])
+    listed = answer(host.converse(path, ["/eal/memzone_list"], patience_s)[1])
     if listed is None:
         return None
     # An array holds no more than that, so there may be others.
     numbers = range(_MOST_ZONES) if len(listed) >= _ARRAY_LIMIT else listed
     answers = host.converse(path, [f"/eal/memzone_info,{int(number)}" for number in numbers], patience_s)[1:]
-    found = (_answer(answer) for answer in answers)
+    found = (answer(text) for text in answers)
     return [str(zone["Name"]) for zone in found if isinstance(zone, dict) and "Name" in zone]
 
 
-def _answer(text: str) -> t.Any:
+def answer(text: str) -> t.Any:
     """Return the value in `{"/command": value}`, None for a command that is not known. Pure."""
     said = json.loads(text)
     return next(iter(said.values()), None) if isinstance(said, dict) else None

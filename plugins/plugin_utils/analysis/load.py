@@ -76,17 +76,24 @@ def of_evidence(folder: str, entry: Mapping[str, t.Any], t1_ns: int | None) -> V
     counted = [f"vantages/{name}/counters/{when}.json" for when in ("before", "after")]
     known = _known(entry, t1_ns)._replace(
         counters=(_snapshot(os.path.join(folder, counted[0])), _snapshot(os.path.join(folder, counted[1]))),
+        balanced=_balanced(folder, name),
         files=tuple(path for path in (*raw, keys, *counted) if os.path.exists(os.path.join(folder, path))),
     )
     return known._replace(reasons=(wrong,)) if wrong else _flushed(of_index(os.path.join(folder, keys), known))
 
 
 def _snapshot(path: str) -> t.Any:
-    """Return the counters in *path*; None where they are absent or damaged."""
+    """Return what the host noted in *path*; None where it is absent or damaged."""
     try:
         return evidence.read_json(path)
     except ValueError:
         return None
+
+
+def _balanced(folder: str, name: str) -> tuple[str, ...]:
+    """Return DPVS's lists of connections that the host took at both ends of the window."""
+    taken = (_snapshot(os.path.join(folder, f"vantages/{name}/state/connections-{when}.json")) for when in ("before", "after"))
+    return tuple(str(entry["text"]) for entry in taken if entry and entry.get("text"))
 
 
 def _known(entry: Mapping[str, t.Any], t1_ns: int | None) -> Vantage:

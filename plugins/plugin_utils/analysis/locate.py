@@ -126,7 +126,10 @@ class Locator:
             "max(packets) AS packets, max(bytes) AS bytes, max(marked) AS marked, min(first_ns) AS first_ns, max(last_ns) AS last_ns "
             "FROM flow_at GROUP BY flow) "
             "SELECT known.*, talk.talk AS talk, CASE WHEN hash(src, dst) <= hash(dst, src) THEN 1 ELSE -1 END AS way, "
-            "bit_or(places) OVER (PARTITION BY talk.talk) AS near FROM known JOIN talk ON talk.key = least(hash(src, dst), hash(dst, src))"
+            # What may go on under another name is not missed where others of the same hosts were seen.
+            "CASE WHEN EXISTS (SELECT 1 FROM lone l WHERE l.src = known.src AND l.dst = known.dst AND l.protocol = known.protocol AND "
+            "l.sport = known.sport AND l.dport = known.dport) THEN places ELSE bit_or(places) OVER (PARTITION BY talk.talk) END AS near "
+            "FROM known JOIN talk ON talk.key = least(hash(src, dst), hash(dst, src))"
         )
         self.epoch_ns = self.store.rows("SELECT min(first_ns) FROM flow_at")[0][0] or 0
 

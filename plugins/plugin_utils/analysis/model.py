@@ -43,6 +43,7 @@ REASONS: Mapping[str, str] = {
     "no_match": "its packets match those of no other vantage",
     "failed": "its evidence failed, so it was not compared",
     "loop": "packets pass it more than once",
+    "unpaired": "connections of a load balancer could not be paired, so they are not followed across it",
     "single_vantage": "there is only one vantage to look at, and loss shows between two",
 }
 
@@ -86,8 +87,10 @@ class Vantage(t.NamedTuple):
     counters: tuple[t.Any, t.Any] = (None, None)
     files: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
-    #: What side.py read of the connection manager's messages.
+    #: What side.py read: the connection manager's messages, and clients that a load balancer hides.
     cm: tuple[Mapping[str, t.Any], ...] = ()
+    #: What DPVS's `ipvsadm -lnc` said there at the beginning and the end of the window.
+    balanced: tuple[str, ...] = ()
     out_of_order: int | None = None
     last_ns: int | None = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from . import connections, counters, roce, words
+from . import connections, counters, fullnat, roce, words
 from .locate import COUNTS, Hop, Located, Locator
 from .model import DIRECTIONS, NOT_MIRRORED, OUTSIDE, REASONS, UNKNOWN, FlowPair, Limits, Reason, Vantage, reason
 from .path import Path
@@ -35,6 +35,7 @@ def analyse(
 ) -> dict[str, t.Any]:
     """Return the report. *path* names vantages or hosts in the order of the forward direction; without it the order is inferred.
 
+    *pairs* are connections that are one behind and before a load balancer, beside those that are found.
     *window* is T0 and T1 in Unix nanoseconds. *look* is called with the database before it goes, for who wants each packet.
     Raises Unavailable where duckdb, numpy or pyarrow is missing; bad captures end up in the report with a reason.
     """
@@ -46,7 +47,9 @@ def analyse(
         reasons += more + told
         report = _Report(store, named, taking, reasons, campaign, window)
         if taking:
-            store.join(list(taking), pairs)
+            found = fullnat.pair(store, taking)
+            reasons += found.reasons
+            store.join(list(taking), [*pairs, *found.pairs], found.lone)
             locator = Locator(store, taking, declared)
             report.fill(locator.run())
             if look:

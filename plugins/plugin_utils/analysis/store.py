@@ -100,9 +100,13 @@ class Store:
             return reason("unreadable", vantage.name, f"its packet keys could not be read: {first[:300]}")
         return None
 
-    def join(self, places: Sequence[int], pairs: Sequence[FlowPair]) -> None:
-        """Make `seen_P`, `flow_at` and `passage` of the keys of *places*."""
+    def join(self, places: Sequence[int], pairs: Sequence[FlowPair], lone: Sequence[tuple[int, str, str, int, int]] = ()) -> None:
+        """Make `seen_P`, `flow_at` and `passage` of the keys of *places*.
+
+        *lone* connections (protocol, source, destination, ports) may go on under a name that nobody knows.
+        """
         self._pairs(pairs)
+        self._lone(lone)
         for place in places:
             self.run(f"CREATE OR REPLACE VIEW mapped_{place} AS {_mapped(place, bool(pairs))}")
             columns = f"fingerprint, occurrence, t_ns, {FLOW} AS flow, wire, {MARK} AS mark"
@@ -113,6 +117,15 @@ class Store:
         cells = ", ".join(f"seen_{place}.t_ns AS t_{place}, seen_{place}.mark AS m_{place}" for place in places)
         joined = f"seen_{places[0]}" + "".join(f" FULL JOIN seen_{place} USING (fingerprint, occurrence)" for place in places[1:])
         self.run(f"CREATE OR REPLACE TABLE passage AS SELECT fingerprint, occurrence, {flow}, {wire}, {cells}, (-1)::TINYINT AS born FROM {joined}")
+
+    def _lone(self, lone: Sequence[tuple[int, str, str, int, int]]) -> None:
+        """Make `lone`, with both directions."""
+        import pyarrow
+
+        both = [row for protocol, src, dst, sport, dport in lone for row in ((protocol, src, dst, sport, dport), (protocol, dst, src, dport, sport))]
+        text, long = pyarrow.string(), pyarrow.int64()
+        kinds = {"protocol": long, "src": text, "dst": text, "sport": long, "dport": long}
+        self.add("lone", {name: pyarrow.array([row[at] for row in both], kind) for at, (name, kind) in enumerate(kinds.items())})
 
     def _pairs(self, pairs: Sequence[FlowPair]) -> None:
         import pyarrow
@@ -152,7 +165,9 @@ def _mapped(place: int, paired: bool) -> str:
         return f"SELECT *, 0 AS far FROM keys_{place}"
     same = "k.src = p.src AND k.dst = p.dst AND k.sport = p.sport AND k.dport = p.dport AND k.protocol = p.protocol"
     moved = "((k.{0}::BIGINT - p.moved_{0} + 4294967296) % 4294967296)"
-    shared = f"hash(p.pairing, {moved.format('seq')}, {moved.format('ack')}, k.payload, k.content, k.tcp_flags)"
+    # A packet without ACK, such as SYN, has no acknowledgement that could be moved.
+    acknowledged = f"CASE WHEN (k.tcp_flags & 16) <> 0 THEN {moved.format('ack')} ELSE 0 END"
+    shared = f"hash(p.pairing, {moved.format('seq')}, {acknowledged}, k.payload, k.content, k.tcp_flags)"
     near = "p.near_src AS src, p.near_dst AS dst, p.near_sport::INTEGER AS sport, p.near_dport::INTEGER AS dport"
     occurrence = f"(row_number() OVER (PARTITION BY {shared} ORDER BY k.number) - 1)::UINTEGER AS occurrence"
     return (

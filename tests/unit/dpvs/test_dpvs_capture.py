@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import time
 import typing as t
 
@@ -88,6 +89,22 @@ def test_two_instances_are_captured_and_left_as_they_were(make: Make, box: Box) 
         assert ",UP" not in run("ip", "-o", "link", "show", "dpdk0.kni", netns=dpvs.netns).stdout
     assert found["vantages"][0]["late"] is False
     assert found["vantages"][0]["stats"]["trustworthy"] is True
+
+
+def test_the_connections_of_a_balancer_are_listed_at_both_ends(make: Make, box: Box, programs: pathlib.Path) -> None:
+    ipvsadm = programs / "ipvsadm"
+    ipvsadm.write_text('#!/bin/sh\n[ "$1" = -lnc ] && echo "[1]tcp 90s    TCP_EST     $DPVS_IPC_FILE"\n')
+    ipvsadm.chmod(0o755)
+    dpvs = make().start()
+    try:
+        start(box, session(vantage(dpvs)))
+        await_window(box)
+        stop(box)
+    finally:
+        ipvsadm.unlink()
+    for when in ("before", "after"):
+        found = json.loads(box.run("cat", f"{FOLDER}/vantages/lb1__dpdk0/state/connections-{when}.json"))
+        assert (found["text"], found["reason"]) == (f"[1]tcp 90s    TCP_EST     {dpvs.ipc}\n", None)
 
 
 def test_a_dpvs_that_dies_takes_its_device_along(make: Make, box: Box) -> None:
@@ -173,12 +190,22 @@ def test_a_second_pdump_in_one_session_is_refused(make: Make, box: Box) -> None:
     dpvs = make(conf=PDUMP).start()
     both = [vantage(dpvs, name, engine="dpdk_pdump", device=port) for name, port in (("lb1__a", "dpdk0"), ("lb1__b", "dpdk1"))]
     assert any(
-        "two vantages attach a dpdk-pdump to one DPVS" in text for text in box.module("capture_info", session=session(*both))["problems"]
+        "two vantages attach a capture to one DPDK process" in text for text in box.module("capture_info", session=session(*both))["problems"]
     )
 
 
-def test_dpdk_pdump_needs_pdump_in_the_running_dpvs(make: Make, box: Box) -> None:
+def test_dpdk_dumpcap_is_resolved_for_a_port_of_dpvs(make: Make, box: Box) -> None:
+    dpvs = make(conf=PDUMP).start()
+    words = {"engine": "dpdk_dumpcap", "device": "dpdk1", "filter": "udp", "dpvs": {"ipc_file": str(dpvs.ipc), "lcore": 1}}
+    look = box.module("capture_info", session=session(vantage(dpvs, **words)))
+    found = look["session"]["vantages"][0]
+    assert (found["engine"], found["dpvs"]["prefix"], found["dpvs"]["port_id"], found["dpvs"]["lcore"]) == ("dpdk_dumpcap", dpvs.prefix, 1, 1)
+    assert "stamped when they are written" in found["engine_reason"]
+
+
+@pytest.mark.parametrize("engine", ["dpdk_pdump", "dpdk_dumpcap"])
+def test_attaching_needs_pdump_in_the_running_dpvs(make: Make, box: Box, engine: str) -> None:
     dpvs = make().start()
     dpvs.conf.write_text(PDUMP)
-    look = box.module("capture_info", session=session(vantage(dpvs, engine="dpdk_pdump")))
+    look = box.module("capture_info", session=session(vantage(dpvs, engine=engine)))
     assert any("runs without pdump: set it in" in problem for problem in look["problems"]), look["problems"]

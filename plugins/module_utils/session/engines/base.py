@@ -35,12 +35,12 @@ class Engine:
     suffix: t.ClassVar[str] = "pcap"
     #: Whether the device is an RDMA device, not a network interface.
     on_rdma: t.ClassVar[bool] = False
-    #: Whether the device is a port of a DPVS instance, which the vantage's `dpvs` describes.
+    #: Whether the device is a port of a DPVS instance or other DPDK process, which the vantage's `dpvs` or `dpdk` describes.
     on_dpvs: t.ClassVar[bool] = False
     #: Whether it takes packets out of that process itself, so that no network interface is involved.
     on_process: t.ClassVar[bool] = False
-    #: The memory zone of the primary that is there while this captures, and stays when it was killed.
-    marker: t.ClassVar[str | None] = None
+    #: Whether the file's header promises nanoseconds while its records hold microseconds.
+    mistaken_stamps: t.ClassVar[bool] = False
     #: Longer paths of files are cut without a word.
     longest_path: t.ClassVar[int | None] = None
     filters: t.ClassVar[bool] = True
@@ -56,6 +56,10 @@ class Engine:
     def piped(self, vantage: Vantage) -> int:
         """Return how many bytes of memory are to lie between the tool's output and the disk, 0 where it writes its file itself."""
         return 0
+
+    def marker(self, pid: int) -> str | None:
+        """Return the memory zone of the DPDK process that is there while this captures as *pid*, and stays when it was killed."""
+        return None
 
     def ready(self, text: str) -> bool:
         """Whether the tool says in *text* (all of its output) that it is listening."""
@@ -74,7 +78,7 @@ class Engine:
 
     def version(self, text: str) -> str | None:
         """Return the version that the tool's own text names."""
-        found = re.search(r"\b(\d+(?:\.\d+)+)", text)
+        found = re.search(r"\(DPDK (\d[\w.-]*)\)", text) or re.search(r"\b(\d+(?:\.\d+)+)", text)
         return found.group(1) if found else None
 
     def problems(self, vantage: Vantage) -> list[str]:

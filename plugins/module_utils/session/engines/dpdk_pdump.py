@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""dpdk-pdump of DPVS's own DPDK, attached to a running DPVS that was started with pdump on."""
+"""dpdk-pdump, attached to a running DPDK process: of DPVS's own DPDK to a DPVS that was started with pdump on."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _MEANINGS = (
     ("Mempool creation failed: File exists", "an earlier dpdk-pdump was killed, and until DPVS is restarted no other can attach"),
     ("already exists", "callbacks of a dead capture are left: try again, each try removes some"),
     ("Connection timed out", "DPVS does not answer: it runs without pdump (module dpvs_config), or is hung"),
-    ("Cannot init EAL", "there is no DPVS with this file prefix"),
-    ("DPDK version mismatch", "this dpdk-pdump is of another DPDK than DPVS: use the one that was built with it"),
+    ("Cannot init EAL", "there is no DPDK process with this file prefix"),
+    ("DPDK version mismatch", "this dpdk-pdump is of another DPDK than the process: use the one that was built with it"),
     ("invalid argument passed", "this dpdk-pdump does not know DPVS's filters: use the one that was built with DPVS"),
-    ("vdev creation failed", "DPVS could not open the file: see its log; its mount namespace must have the folder too"),
+    ("vdev creation failed", "the process could not open the file: see its log; its mount namespace must have the folder too"),
 )
 
 
@@ -34,24 +34,30 @@ class DpdkPdump(Engine):
     """One at a time for each DPVS: a second one crashes, and SIGKILL leaves what only a restart of DPVS removes."""
 
     name = "dpdk_pdump"
-    programs = ("dpdk-pdump",)
+    programs = ("dpdk-pdump", "stdbuf")
     on_dpvs = True
     on_process = True
     filters = False
     killable = False
-    marker = ATTACHED_ZONE
     longest_path = 55
 
     def argv(self, vantage: Vantage, path: str) -> list[str]:
-        """One path for both directions is one file; the core is polled without a pause, so it must be nobody else's."""
-        dpvs = vantage.dpvs
-        pairs = [f"port={dpvs['port_id']}", "queue=*", f"rx-dev={path}", f"tx-dev={path}"]
-        pairs += [f"{key}={value}" for key, value in (dpvs.get("pdump_filter") or {}).items()]
-        return ["dpdk-pdump", f"--file-prefix={dpvs['prefix']}", "-l", str(dpvs["lcore"]), "--", "--pdump", ",".join(pairs)]
+        """One path for both directions is one file; the core is polled without a pause, so it must be nobody else's.
+
+        stdbuf: what it says would stay in a buffer until it ends.
+        """
+        process = vantage.process
+        pairs = [f"port={process['port_id']}", "queue=*", f"rx-dev={path}", f"tx-dev={path}"]
+        pairs += [f"{key}={value}" for key, value in (process.get("pdump_filter") or {}).items()]
+        command = ["stdbuf", "-oL", "dpdk-pdump"]
+        return [*command, f"--file-prefix={process['prefix']}", "-l", str(process["lcore"]), "--", "--pdump", ",".join(pairs)]
+
+    def marker(self, pid: int) -> str:
+        return ATTACHED_ZONE
 
     def ready(self, text: str) -> bool:
-        """What it says stays in a buffer until it ends; the memory zone tells."""
-        return True
+        """Before that telemetry does not answer, and who gives up asking occupies one of its ten connections."""
+        return "capture for (" in text
 
     def statistics(self, text: str) -> Stats:
         found = newest(r"packets transmitted to vdev:\s+(\d+)", text)
@@ -60,7 +66,7 @@ class DpdkPdump(Engine):
         return Stats(int(found.group(1)), None, None, None, False, "dpdk-pdump does not count what its ring lost")
 
     def version_argv(self, vantage: Vantage) -> list[str]:
-        return ["dpip", "-V"]
+        return ["dpip", "-V"] if vantage.dpvs else ["dpdk-dumpcap", "--version"]
 
     def explain(self, text: str) -> str | None:
         return next((meaning for words, meaning in _MEANINGS if words in text), None)
@@ -68,7 +74,7 @@ class DpdkPdump(Engine):
     def problems(self, vantage: Vantage) -> list[str]:
         found = [*super().problems(vantage), *filter_problems(vantage.vantage_id, vantage.dpvs.get("pdump_filter") or {})]
         if vantage.ring or vantage.split:
-            found.append(f"{vantage.vantage_id}: dpdk-pdump writes one file: leave ring and split out, or use dpvs_kni")
+            found.append(f"{vantage.vantage_id}: dpdk-pdump writes one file: leave ring and split out")
         return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...settings.model import Refused
+from .dpdk_dumpcap import DpdkDumpcap
 from .dpdk_pdump import DpdkPdump
 from .dpvs_kni import DpvsKni
 from .dumpcap import Dumpcap
@@ -18,7 +19,7 @@ from .tcpdump_container import TcpdumpContainer
 if t.TYPE_CHECKING:
     from .base import Engine
 
-ENGINES: t.Final = (Tcpdump, TcpdumpRdma, Dumpcap, Ibdump, TcpdumpContainer, DpvsKni, DpdkPdump)
+ENGINES: t.Final = (Tcpdump, TcpdumpRdma, Dumpcap, Ibdump, TcpdumpContainer, DpvsKni, DpdkPdump, DpdkDumpcap)
 
 
 def engine_named(name: str) -> Engine:

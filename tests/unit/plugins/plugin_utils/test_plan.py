@@ -81,9 +81,23 @@ def test_a_dpvs_port_is_told_from_that_of_another_instance_and_has_no_ethtool_se
     assert session["settings"] == []
 
 
+def test_a_port_of_a_dpdk_process_is_told_from_that_of_another():
+    ports = [{"hosts": "rdma", "device": "0", "dpdk": dpdk} for dpdk in ({}, {"prefix": "other", "lcore": 7})]
+    session = plan.make("x", campaign(campaign_vantages=ports), CONTEXT)["sessions"]["node1"]
+    assert [vantage["engine"] for vantage in session["vantages"]] == ["dpdk_dumpcap"] * 2
+    assert [vantage["dpdk"] for vantage in session["vantages"]] == [{}, {"prefix": "other", "lcore": 7}]
+    assert [vantage["vantage_id"].partition("__")[2] for vantage in session["vantages"]] == ["0_rte", "0_other"]
+
+
 @pytest.mark.parametrize(
     "changes, sentence",
     [
+        (
+            {"campaign_vantages": [{**VANTAGE, "engine": "dpvs_kni", "dpdk": {}}]},
+            r"campaign_vantages\[1\].dpdk is for the engines dpdk_dumpcap, dpdk_pdump",
+        ),
+        ({"campaign_vantages": [{**VANTAGE, "dpvs": {}, "dpdk": {}}]}, "excludes dpvs"),
+        ({"campaign_vantages": [{**VANTAGE, "dpdk": {"prefix": "../x"}}]}, "prefix"),
         (
             {"campaign_vantages": [{**VANTAGE, "engine": "dumpcap", "dpvs": {}}]},
             r"campaign_vantages\[1\].dpvs is for the engines dpvs_kni",

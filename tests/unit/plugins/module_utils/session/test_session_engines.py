@@ -44,6 +44,21 @@ def argv(engine: str, **more: t.Any) -> str:
         ("dumpcap", {"split": Split(None, 30.0)}, "dumpcap -i d -B 64 -s 256 -b duration:30 -w /f/raw/0001.pcap"),
         ("ibdump", {"capture_on": "mlx5_1:2"}, "stdbuf -oL ibdump -d mlx5_1 -i 2 -w /f/raw/0001.pcap"),
         (
+            "dpdk_dumpcap",
+            {"dpdk": {"prefix": "t4", "port_id": 0, "lcore": 1}, "filter": "udp port 53"},
+            "taskset -c 1 dpdk-dumpcap --file-prefix=t4 -i 0 -p -P -s 256 -f udp port 53 -w /f/raw/0001.pcap",
+        ),
+        (
+            "dpdk_dumpcap",
+            {"dpvs": {"prefix": "rte", "port_id": 2, "lcore": None}, "snaplen": 0},
+            "dpdk-dumpcap --file-prefix=rte -i 2 -p -P -s 9728 -w /f/raw/0001.pcap",
+        ),
+        (
+            "dpdk_pdump",
+            {"dpdk": {"prefix": "t4", "port_id": 0, "lcore": 1}},
+            "stdbuf -oL dpdk-pdump --file-prefix=t4 -l 1 -- --pdump port=0,queue=*,rx-dev=/f/raw/0001.pcap,tx-dev=/f/raw/0001.pcap",
+        ),
+        (
             "container",
             {"capture_on": "mlx5_0", "container": CONTAINER},
             "podman run --rm --pull=never --network=host --privileged --volume=/dev/infiniband:/dev/infiniband "
@@ -69,6 +84,8 @@ DUMPCAP_LIVE = "Capturing on 'v0'\nFile: /tmp/b.pcapng\n\rPackets: 5 "
 DUMPCAP_END = DUMPCAP_LIVE + (
     "\rPackets captured: 5\nPackets received/dropped on interface 'v0': 5/3 (pcap:2/dumpcap:0/flushed:1/ps_ifdrop:4) (62.5%)\n"
 )
+DPDK_DUMPCAP_LIVE = "File: /tmp/out/a.pcap\nPackets captured: 0 \b\b32 \b\b\b50 "
+DPDK_DUMPCAP_END = DPDK_DUMPCAP_LIVE + "\nPackets received/dropped on interface 'net_af_packet0': 80/3 (96.4)\n"
 IBDUMP_END = "\nReady to capture (Press ^c to stop):\n\rCaptured:         2 packets,      180 bytes     \nCaptured:         9 packets,      810 bytes\n"
 
 
@@ -84,6 +101,9 @@ IBDUMP_END = "\nReady to capture (Press ^c to stop):\n\rCaptured:         2 pack
         ("dumpcap", DUMPCAP_LIVE, (5, None, None, None), False),
         ("dumpcap", DUMPCAP_END, (5, 8, 3, 4), True),
         ("ibdump", IBDUMP_END, (9, None, None, None), False),
+        ("dpdk_dumpcap", DPDK_DUMPCAP_LIVE, (50, None, None, None), False),
+        ("dpdk_dumpcap", DPDK_DUMPCAP_END, (50, 80, 3, None), True),
+        ("dpdk_dumpcap", "Device 0000:00:03.0 is not driven by the primary process\n", (None, None, None, None), False),
     ],
 )
 def test_statistics(engine: str, text: str, numbers: tuple[int | None, ...], trustworthy: bool) -> None:
@@ -97,6 +117,8 @@ def test_statistics(engine: str, text: str, numbers: tuple[int | None, ...], tru
         ("tcpdump", "tcpdump: v0: No such device exists\n", TCPDUMP_LIVE),
         ("dumpcap", "Capturing on 'nope'\ndumpcap: There is no device named \"nope\".\n", DUMPCAP_LIVE),
         ("ibdump", "searching for IB devices in host\n", IBDUMP_END),
+        ("dpdk_dumpcap", "File: /tmp/out/a.pcap\npdump_prepare_client_request(): client request failed\n", DPDK_DUMPCAP_LIVE),
+        ("dpdk_pdump", "Port 1 MAC: 02 70 63 61 70 00\n", "Port 1 MAC: 02 70 63 61 70 00\n core (1), capture for (1) tuples\n"),
     ],
 )
 def test_ready(engine: str, not_yet: str, ready: str) -> None:
@@ -110,6 +132,7 @@ def test_ready(engine: str, not_yet: str, ready: str) -> None:
         ("tcpdump", "tcpdump version 4.99.3\nlibpcap version 1.10.3 (with TPACKET_V3)\n", "4.99.3"),
         ("dumpcap", "Dumpcap (Wireshark) 4.0.17 (Git v4.0.17 packaged as 4.0.17-0+deb12u3).\n", "4.0.17"),
         ("tcpdump", "tcpdump: unrecognized option", None),
+        ("dpdk_dumpcap", "dpdk-dumpcap 1.0 (DPDK 22.11.11)\n", "22.11.11"),
     ],
 )
 def test_version(engine: str, text: str, version: str | None) -> None:
@@ -117,7 +140,7 @@ def test_version(engine: str, text: str, version: str | None) -> None:
 
 
 def test_engines_that_must_not_be_killed_are_not() -> None:
-    assert [engine.name for engine in registry.ENGINES if not engine.killable] == ["ibdump", "container", "dpdk_pdump"]
+    assert [engine.name for engine in registry.ENGINES if not engine.killable] == ["ibdump", "container", "dpdk_pdump", "dpdk_dumpcap"]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +149,8 @@ def test_engines_that_must_not_be_killed_are_not() -> None:
         ("ibdump", {"filter": "arp"}, "cannot filter"),
         ("ibdump", {"ring": Ring(2, 1_000_000)}, "writes one file"),
         ("container", {}, "say container"),
+        ("dpdk_dumpcap", {"split": Split(2_000_000, None)}, "writes one file"),
+        ("dpdk_dumpcap", {"dpvs": {"pdump_filter": {"proto": "tcp"}}}, "write a pcap filter"),
     ],
 )
 def test_wishes_that_cannot_be_fulfilled(engine: str, more: dict[str, t.Any], words: str) -> None:

@@ -15,7 +15,7 @@ pytest.importorskip("pyarrow")
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.roce import Bth
 
-from tests.truth import judge, talk
+from tests.truth import fullnat, judge, talk
 from tests.truth.world import Spot, Wire, World
 
 LOST_PSN = {0xFFF000 + number for number in range(21, 2000, 64)}
@@ -145,6 +145,45 @@ def _lost(world: World) -> dict[tuple[str, str, str], int]:
             name = (names[truth.lost_after], names[truth.lost_after + step], "forward" if step > 0 else "reverse")
             found[name] = found.get(name, 0) + 1
     return found
+
+
+def through_a_balancer(tmp_path, sent=None, wires=None, **changes):
+    """Judge TCP from the client past the switch to a load balancer, and behind it to the server."""
+    both = wires or hops(Wire(drops=fullnat.lost), Wire(drops=fullnat.lost, translate=fullnat.translate))
+    world = World(three(), both, seed=7)
+    fullnat.send(world, **(sent or {}))
+    return world, judge.judged(world, tmp_path, **changes)
+
+
+@pytest.mark.parametrize("by", ["option", "list"])
+def test_loss_is_found_across_a_load_balancer(tmp_path, by):
+    changes = {} if by == "option" else {"tor": {"balanced": (fullnat.listing(range(7)), "\n" + fullnat.listing(range(4, 12)))}}
+    world, outcome = through_a_balancer(tmp_path, {"option": by == "option"}, **changes)
+    assert {pair: count for pair, count in outcome.pairs.items() if pair[0] not in (pair[1], "edge")} == {}
+    assert outcome.pairs["lost in network", "lost in network"] > 90
+    found = {(hop["from"], hop["to"], hop["direction"]): hop["lost_in_network"] for hop in outcome.report["path"]["hops"]}
+    assert {name: hop for name, hop in found.items() if hop["max"]} == {name: {"min": n, "max": n} for name, n in _lost(world).items()}
+    assert {change["field"] for change in outcome.report["rewrites"]} == {"address"}
+    assert not any(entry["code"] == "unpaired" for entry in outcome.report["verdict"]["reasons"])
+
+
+def test_datagrams_are_paired_by_uoa(tmp_path):
+    world = World(three(), hops(Wire(), Wire(drops=fullnat.lost, translate=fullnat.translate)), seed=8)
+    fullnat.send_datagrams(world)
+    outcome = judge.judged(world, tmp_path)
+    assert {pair: count for pair, count in outcome.pairs.items() if pair[0] not in (pair[1], "edge")} == {}
+    assert outcome.pairs["lost in network", "lost in network"] == sum(_lost(world).values()) > 10
+
+
+def test_what_cannot_be_paired_is_never_called_lost(tmp_path):
+    """Of twelve connections five are in the list, all of hosts of which others are paired."""
+    wires = hops(None, Wire(translate=fullnat.translate))
+    _world, outcome = through_a_balancer(tmp_path, {"option": False}, wires, tor={"balanced": (fullnat.listing(range(5)),)})
+    (why,) = [entry for entry in outcome.report["verdict"]["reasons"] if entry["code"] == "unpaired"]
+    # seven from clients, and the same seven behind the balancer
+    assert why["text"].startswith("14 connections of a load balancer have no other side that is known for certain (5 have)")
+    assert all(hop["lost_in_network"] == {"min": 0, "max": 0} for hop in outcome.report["path"]["hops"])
+    assert sum(hop["seen"] for hop in outcome.report["path"]["hops"] if hop["to"] == "server") == 5 * 40
 
 
 def test_skew_of_fifty_ppm_is_recovered_over_a_minute(tmp_path):
