@@ -58,6 +58,7 @@ class Vantage(t.NamedTuple):
     limits: Limits
     container: Mapping[str, str]
     dpvs: Mapping[str, t.Any] = {}
+    rpcap: Mapping[str, t.Any] = {}
 
     @property
     def whole(self) -> bool:
@@ -178,6 +179,7 @@ def vantage_problems(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]
     if not _whole(data.get("buffer_mib") or 64, 1, 4096):
         yield f"{label}: buffer_mib must be between 1 and 4096"
     yield from _problems_of_dpvs(label, data.get("dpvs") or {})
+    yield from _problems_of_rpcap(label, data.get("rpcap") or {})
     yield from _problems_of_filter(label, data.get("filter", ""))
     yield from _problems_of_files(label, data.get("ring"), data.get("split"))
     yield from _problems_of_limits(label, data.get("limits"))
@@ -197,6 +199,19 @@ def _problems_of_dpvs(label: str, dpvs: t.Any) -> Iterator[str]:
         yield f"{label}: dpvs.pdump_filter must be a mapping"
     if dpvs.get("ipc_file") and not str(dpvs["ipc_file"]).startswith("/"):
         yield f"{label}: dpvs.ipc_file must be an absolute path"
+
+
+def _problems_of_rpcap(label: str, rpcap: t.Any) -> Iterator[str]:
+    if not isinstance(rpcap, dict):
+        yield f"{label}: rpcap must be a mapping"
+        return
+    server, interface = rpcap.get("server"), rpcap.get("interface")
+    if server is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]{0,252}|::[0-9A-Fa-f:.]{0,40}", str(server)):
+        yield f"{label}: rpcap.server must be the address or name of who captures"
+    if rpcap.get("port") is not None and not _whole(rpcap["port"], 1, 65535):
+        yield f"{label}: rpcap.port must be a number from 1 to 65535"
+    if interface is not None and not (isinstance(interface, str) and len(interface) < 256 and interface.isprintable()):
+        yield f"{label}: rpcap.interface must be the name that the server gives its interface"
 
 
 def _problems_of_filter(label: str, text: t.Any) -> Iterator[str]:
@@ -247,6 +262,7 @@ def _vantage(data: Mapping[str, t.Any]) -> Vantage:
         limits=_limits(data.get("limits")),
         container=data.get("container") or {},
         dpvs=data.get("dpvs") or {},
+        rpcap=data.get("rpcap") or {},
     )
 
 
