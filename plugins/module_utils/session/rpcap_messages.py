@@ -191,7 +191,8 @@ def take(data: bytes | bytearray | memoryview, snaplen: int, last: int) -> Taken
 
     Raises Broken for anything else; what stands before it is lost with it, so callers hand in small pieces.
     """
-    at, packets, missing, records = 0, 0, 0, []
+    records: list[bytes] = []
+    at = packets = missing = 0
     while len(data) - at >= _PACKET.size:
         version, kind, _value, length, seconds, micros, captured, wire, number = _PACKET.unpack_from(data, at)
         if version or kind != PACKET or length > _LONGEST_PACKET or captured > length - _PACKET.size + HEADER.size:
