@@ -264,8 +264,8 @@ def test_a_switch_captures_for_a_client_and_shows_no_more_than_that(tor, tmp_pat
     done = playbook(tmp_path, "tests/switches/capture.yml")
     assert (tmp_path / "capture.json").exists(), done.stdout + done.stderr
     said = json.loads((tmp_path / "capture.json").read_text())
-    line, capture = "packet-capture remote interface GigabitEthernet1/0/1 port 2014", {"interface": "GigabitEthernet1/0/1"}
-    capture.update(direction="rx", port=2014, file="")
+    line = "packet-capture remote interface GigabitEthernet1/0/1 port 2014"
+    capture = {"interface": "GigabitEthernet1/0/1", "direction": "rx", "port": 2014, "file": ""}
     assert (said["predicted"]["commands"], said["predicted"]["after"], said["predicted"]["changed"]) == ([line], capture, True)
     assert said["predicted"]["diff"] == {"before": {}, "after": capture}
     assert (said["started"]["commands"], said["started"]["after"], said["started"]["before"]) == ([line], capture, {})

@@ -60,6 +60,10 @@ class Rpcap(Engine):
             return Stats(captured, received, None, None, False, "the RPCAP server, whose numbers do not fit what it sent")
         return Stats(captured, received, kernel, interface, missing == 0, _SOURCE)
 
+    def version_argv(self, vantage: Vantage) -> list[str]:
+        """The client has no version of its own, and the Python that runs it has."""
+        return [sys.executable, "--version"]
+
     def problems(self, vantage: Vantage) -> list[str]:
         return [*super().problems(vantage), *_problems(vantage)]
 
