@@ -48,7 +48,7 @@ sanity: $(VENV) $(NEWEST) ## ansible-test sanity, on both, with every Python for
 
 lint: $(TOOLS) ## ruff, mypy, shellcheck, yamllint, and ansible-lint with its production profile
 	ruff check
-	MYPYPATH=.cache/tree mypy -p ansible_collections.wirefleet.capture.plugins -p tests.lab -p tests.dpvs -p tests.demo -p tests.integration -p tests.matrix -p tests.rdma -p tests.switches -p tests.traffic
+	MYPYPATH=.cache/tree mypy -p ansible_collections.wirefleet.capture.plugins -p tests.lab -p tests.dpvs -p tests.demo -p tests.integration -p tests.matrix -p tests.rdma -p tests.switches -p tests.traffic -p tests.truth
 	shellcheck $(SCRIPTS)
 	yamllint --strict .
 	ansible-lint --strict

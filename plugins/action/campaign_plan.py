@@ -53,6 +53,7 @@ class ActionModule(CampaignAction):
             now_ns=time.time_ns(),
             random_hex=secrets.token_hex(3),
             system_of=lambda host: self._system_of(host, task_vars),
+            address_of=lambda host: str(task_vars["hostvars"][host].get("ansible_host") or host),
         )
         made = plan.make(name, written, context)
         run = evidence.Run(self._place(root), made["campaign"])

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: campaign_mirror
-short_description: Have a switch mirror its part of a campaign
+short_description: Have a switch mirror or capture its part of a campaign
 version_added: 0.1.0
 author: Wirefleet Authors (@wirefleet)
 description:
   - Runs M(wirefleet.capture.mirror_session) with each session that the plan wants on the switch, and keeps what was there
     before and after in the evidence, below C(switches/).
+  - Captures that the switch itself is to make are started by M(wirefleet.capture.packet_capture_remote), and stopped again.
   - The sessions go by themselves ten minutes after the window, where the switch can do that.
 options:
   switch:
@@ -45,7 +46,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 sessions:
-  description: What M(wirefleet.capture.mirror_session) returned for each session.
+  description: What M(wirefleet.capture.mirror_session) or M(wirefleet.capture.packet_capture_remote) returned, for each session or capture.
   returned: success
   type: list
   elements: dict

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Vantages whose packets a switch mirrors to a collector: what the switch has to do, and what the collector captures. Pure."""
+"""Vantages whose packets a switch mirrors to a collector, or captures for it: what the switch has to do, and what the collector. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.platform import plan
-from ansible_collections.wirefleet.capture.plugins.module_utils.switches.registry import platform_of
+from ansible_collections.wirefleet.capture.plugins.module_utils.switches.registry import capture_of, platform_of
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.session import from_options
 
 from . import units
@@ -47,10 +47,42 @@ def sessions(
 def _system(switch: str, system: str | None, where: str) -> str:
     if not system:
         raise units.Unusable(
-            f"{where}.mirror wants a session on {switch}, of which nobody says what runs on it; set ansible_network_os "
+            f"{where} wants something of {switch}, of which nobody says what runs on it; set ansible_network_os "
             "(or switch_mirror_platform) in the inventory."
         )
     return system
+
+
+def captures(
+    written: Mapping[str, t.Any], where: str, switches: list[str], system_of: Callable[[str], str | None]
+) -> list[dict[str, t.Any]]:
+    """Return [{"switch", "platform", "capture": options of packet_capture_remote}]. Raises Unusable for what a switch cannot do."""
+    wish = written["rpcap"]
+    if not wish.get("interface"):
+        raise units.Unusable(f"{where}.rpcap does not say on which interface the switch is to capture; set interface.")
+    found = []
+    for switch in switches:
+        try:
+            capture = capture_of(_system(switch, system_of(switch), where))
+            options = {"interface": capture.interface(wish["interface"]), "direction": wish.get("direction", "rx"), "port": wish.get("port")}
+        except Refused as refused:
+            raise units.Unusable(f"{where}.rpcap on {switch}: {refused}.") from None
+        found.append({"switch": switch, "platform": capture.platform, "capture": options})
+    return found
+
+
+def as_clients(written: Mapping[str, t.Any], switches: list[str], address_of: Callable[[str], str]) -> list[dict[str, t.Any]]:
+    """Return the vantages of the collector, one for each switch, which gives it its name."""
+    words = {key: value for key, value in written.items() if key != "collector"}
+    return [
+        {**words, "hosts": written["collector"], "device": switch, "rpcap": {"server": address_of(switch), **written["rpcap"]}}
+        for switch in switches
+    ]
+
+
+def server(wish: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return whom the engine asks: a session's `rpcap`."""
+    return {"server": wish.get("server"), "port": wish.get("port"), "interface": wish.get("name")}
 
 
 def as_capture(written: Mapping[str, t.Any]) -> dict[str, t.Any]:

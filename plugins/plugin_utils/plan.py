@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
 
 DPVS_ENGINES = tuple(engine.name for engine in ENGINES if engine.on_dpvs)
 DPDK_ENGINES = ("dpdk_dumpcap", "dpdk_pdump")
+REMOTE_ENGINES = tuple(engine.name for engine in ENGINES if engine.remote)
 ENGINE_NAMES = ("auto", *(engine.name for engine in ENGINES))
 SNAPLEN = 256
 DEFAULTS: dict[str, t.Any] = {
@@ -47,6 +48,7 @@ class Context(t.NamedTuple):
     now_ns: int
     random_hex: str
     system_of: Callable[[str], str | None]
+    address_of: Callable[[str], str] = str
 
 
 def make(name: str, written: Mapping[str, t.Any], context: Context) -> dict[str, t.Any]:
@@ -80,16 +82,27 @@ def make(name: str, written: Mapping[str, t.Any], context: Context) -> dict[str,
 
 
 def _mirrors(campaign: Mapping[str, t.Any], frame: Mapping[str, t.Any], context: Context) -> list[dict[str, t.Any]]:
-    """Return what switches have to mirror, see mirrors.sessions()."""
+    """Return what switches have to mirror or to capture, see mirrors.sessions() and mirrors.captures()."""
     lasts_s = (frame["t0_ns"] - context.now_ns) / 1e9 + frame["duration_s"]
     found = []
     for number, written in enumerate(campaign["campaign_vantages"], 1):
-        if ("mirror" in written) != ("collector" in written):
-            raise units.Unusable(f"campaign_vantages[{number}]: mirror and collector belong together; write both, or neither.")
+        where = f"campaign_vantages[{number}]"
+        _refuse_half(written, where)
         if "mirror" in written:
-            where = f"campaign_vantages[{number}]"
             found += mirrors.sessions(written, where, _hosts(written["hosts"], f"{where}.hosts", context), context.system_of, lasts_s)
+        elif "collector" in written:
+            found += mirrors.captures(written, where, _hosts(written["hosts"], f"{where}.hosts", context), context.system_of)
     return found
+
+
+def _refuse_half(written: Mapping[str, t.Any], where: str) -> None:
+    """Raise Unusable for a vantage of which something is missing that belongs to the rest."""
+    if "mirror" in written and "rpcap" in written:
+        raise units.Unusable(f"{where}: mirror and rpcap are two ways to see what a switch sees; leave one.")
+    if ("mirror" in written) != ("collector" in written) and "rpcap" not in written:
+        raise units.Unusable(f"{where}: mirror and collector belong together; write both, or neither.")
+    if "device" not in written and not ("rpcap" in written and "collector" in written):
+        raise units.Unusable(f"{where} lacks 'device'.")
 
 
 def _hosts(pattern: str, where: str, context: Context) -> list[str]:
@@ -146,19 +159,27 @@ def _resources(written: Mapping[str, t.Any]) -> dict[str, t.Any]:
 def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: Context) -> dict[str, t.Any]:
     sessions: dict[str, t.Any] = {}
     for number, original in enumerate(campaign["campaign_vantages"], 1):
-        where, written = f"campaign_vantages[{number}]", original
-        if "mirror" in written:
-            written = mirrors.as_capture(written)
-        for host in _hosts(written["hosts"], f"{where}.{'collector' if 'mirror' in original else 'hosts'}", context):
-            session = sessions.setdefault(host, {**frame, "host": host, "settings": [], "vantages": []})
-            session["vantages"] += _vantages(host, written, where, context)
+        where = f"campaign_vantages[{number}]"
+        for written in _captured(original, where, context):
+            for host in _hosts(written["hosts"], f"{where}.{'collector' if 'collector' in original else 'hosts'}", context):
+                session = sessions.setdefault(host, {**frame, "host": host, "settings": [], "vantages": []})
+                session["vantages"] += _vantages(host, written, where, context)
     for host, session in sessions.items():
         _refuse_twins(session)
-        devices = [vantage["device"] for vantage in session["vantages"] if vantage["engine"] not in DPVS_ENGINES]
+        devices = [vantage["device"] for vantage in session["vantages"] if vantage["engine"] not in (*DPVS_ENGINES, *REMOTE_ENGINES)]
         session["settings"] = settings(campaign["campaign_settings"], devices)
         for problem in session_problems(session, resolved=False):
             raise units.Unusable(f"{host}: {problem}.")
     return sessions
+
+
+def _captured(written: Mapping[str, t.Any], where: str, context: Context) -> list[Mapping[str, t.Any]]:
+    """Return *written* as vantages of the hosts that capture."""
+    if "mirror" in written:
+        return [mirrors.as_capture(written)]
+    if "collector" in written:
+        return [*mirrors.as_clients(written, _hosts(written["hosts"], f"{where}.hosts", context), context.address_of)]
+    return [written]
 
 
 def _refuse_twins(session: Mapping[str, t.Any]) -> None:
@@ -175,16 +196,28 @@ def _refuse_twins(session: Mapping[str, t.Any]) -> None:
         seen[vantage["vantage_id"]] = device
 
 
-def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Context) -> list[dict[str, t.Any]]:
-    dpvs, dpdk = written.get("dpvs"), written.get("dpdk")
-    engine = written.get("engine", DPDK_ENGINES[0] if dpdk is not None else "auto" if dpvs is None else DPVS_ENGINES[0])
+def _engine(written: Mapping[str, t.Any], where: str) -> tuple[str, dict[str, t.Any]]:
+    """Return the name of the engine, and who has the device where that is not the host itself: {"dpvs" | "dpdk" | "rpcap": …}."""
+    dpvs, dpdk, rpcap = (written.get(key) for key in ("dpvs", "dpdk", "rpcap"))
+    usual = next((names[0] for given, names in ((rpcap, REMOTE_ENGINES), (dpdk, DPDK_ENGINES), (dpvs, DPVS_ENGINES)) if given is not None), "auto")
+    engine = written.get("engine", usual)
     if engine not in ENGINE_NAMES:
         raise units.Unusable(f"{where}.engine is {engine!r}; it must be one of {', '.join(ENGINE_NAMES)}.")
     if dpvs is not None and engine not in DPVS_ENGINES:
         raise units.Unusable(f"{where}.dpvs is for the engines {', '.join(DPVS_ENGINES)}; leave it out, or name one of these.")
     if dpdk is not None and (dpvs is not None or engine not in DPDK_ENGINES):
         raise units.Unusable(f"{where}.dpdk is for the engines {', '.join(DPDK_ENGINES)} and excludes dpvs; leave one out.")
-    owner = {"dpdk": dict(dpdk)} if dpdk is not None else {"dpvs": dict(dpvs or {})} if engine in DPVS_ENGINES else {}
+    if (rpcap is not None) != (engine in REMOTE_ENGINES):
+        raise units.Unusable(f"{where}.rpcap is for the engine {', '.join(REMOTE_ENGINES)}, which needs it; write both, or only rpcap.")
+    if rpcap is not None:
+        return engine, {"rpcap": mirrors.server(rpcap)}
+    if dpdk is not None:
+        return engine, {"dpdk": dict(dpdk)}
+    return engine, {"dpvs": dict(dpvs or {})} if engine in DPVS_ENGINES else {}
+
+
+def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Context) -> list[dict[str, t.Any]]:
+    engine, owner = _engine(written, where)
     words = written.get("filter", "").strip()
     if words.startswith("-"):
         raise units.Unusable(

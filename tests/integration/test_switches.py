@@ -11,8 +11,10 @@ import logging
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
+import threading
 import typing as t
 
 import pytest
@@ -20,6 +22,7 @@ import yaml
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.reading import TIMER
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.registry import PLATFORMS
 
+from tests.lab.rpcapd import rpcapd
 from tests.switches.models import MODELS
 from tests.switches.server import BUSY, PASSWORD, USER, FakeSwitch, Server
 
@@ -257,14 +260,38 @@ def test_a_wish_that_the_switch_cannot_fulfil_is_said_before_it_is_asked(tor, tm
     assert tor.typed == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not DEVICES, reason="captures on a network device of this machine, as root")
-def test_a_campaign_mirrors_on_the_switch_for_its_window_and_keeps_what_it_did(tor, tmp_path):
-    """The collector is this machine, with a /var/lib of its own. The double mirrors nothing: what is proven is who does what when."""
-    before = shown("comware", tor.device)
+def test_a_switch_captures_for_a_client_and_shows_no_more_than_that(tor, tmp_path):
+    done = playbook(tmp_path, "tests/switches/capture.yml")
+    assert (tmp_path / "capture.json").exists(), done.stdout + done.stderr
+    said = json.loads((tmp_path / "capture.json").read_text())
+    line = "packet-capture remote interface GigabitEthernet1/0/1 port 2014"
+    capture = {"interface": "GigabitEthernet1/0/1", "direction": "rx", "port": 2014, "file": ""}
+    assert (said["predicted"]["commands"], said["predicted"]["after"], said["predicted"]["changed"]) == ([line], capture, True)
+    assert said["predicted"]["diff"] == {"before": {}, "after": capture}
+    assert (said["started"]["commands"], said["started"]["after"], said["started"]["before"]) == ([line], capture, {})
+    assert ["neither authenticated nor encrypted" in text and "port 2014" in text for text in said["started"]["warnings"]] == [True]
+    assert (said["again"]["changed"], said["again"]["commands"], said["again"]["before"]) == (False, [], capture)
+    assert said["another"]["failed"] and "captures on GigabitEthernet1/0/1 already, for us" in said["another"]["msg"]
+    assert said["seen"]["capture"] == capture
+    assert (said["stopped"]["changed"], said["stopped"]["after"], said["stopped_again"]["changed"]) == (True, {}, False)
+    assert "restored" in said["restored"], said["restored"]
+    assert said["both"]["changed"] and [row["outcome"] for row in said["restored"]["restored"]] == ["restored"]
+    both = "packet-capture remote interface GigabitEthernet1/0/2 bidirection"
+    assert tor.typed == [line, "packet-capture stop", both, "packet-capture stop"] and tor.device.capture is None
+
+
+def test_a_switch_without_the_feature_image_says_so(tor, tmp_path):
+    tor.device.has_image = False
+    done = playbook(tmp_path, "tests/switches/capture.yml", "--tags", "predicted")
+    assert "need the packet-capture feature image" in done.stdout, done.stdout + done.stderr
+    assert tor.typed == []
+
+
+def run_campaign(tmp_path: pathlib.Path, vantage: dict[str, t.Any]) -> pathlib.Path:
+    """Run a campaign whose collector is this machine, with a /var/lib of its own, and return its evidence."""
     hosts = yaml.safe_load((tmp_path / "hosts.yml").read_text())
     hosts["all"]["hosts"] = {"here": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
-    vantage = {"hosts": "switches", "mirror": CASES["comware"].sessions["third"], "collector": "here", "device": DEVICES[0]}
     wanted = {
         "campaign_vantages": [vantage],
         "campaign_start": "+10s",
@@ -277,13 +304,62 @@ def test_a_campaign_mirrors_on_the_switch_for_its_window_and_keeps_what_it_did(t
     done = playbook(tmp_path, "playbooks/capture_campaign.yml", "-e", "campaign=tor", "-e", f"@{tmp_path}/campaign.json", before=own)
     # A busy machine may arm itself too late, which the evidence says; it is published all the same.
     (folder,) = [path.parent for path in (tmp_path / "evidence").glob("*/campaign.json")] or pytest.fail(done.stdout + done.stderr)
-    assert [row["vantage_id"] for row in json.loads((folder / "campaign.json").read_text())["vantages"]] == [f"here__{DEVICES[0]}"]
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    events = [json.loads(line)["event"] for line in (folder / "events.ndjson").read_text().splitlines()]
+    assert events.index("mirrored") < events.index("arming") < events.index("mirror_ended")
+    return folder
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not DEVICES, reason="captures on a network device of this machine, as root")
+def test_a_campaign_mirrors_on_the_switch_for_its_window_and_keeps_what_it_did(tor, tmp_path):
+    """The double mirrors nothing: what is proven is who does what when."""
+    before = shown("comware", tor.device)
+    mirror = CASES["comware"].sessions["third"]
+    folder = run_campaign(tmp_path, {"hosts": "switches", "mirror": mirror, "collector": "here", "device": DEVICES[0]})
+    assert [row["vantage_id"] for row in json.loads((folder / "campaign.json").read_text())["vantages"]] == [f"here__{DEVICES[0]}"]
     (made,) = json.loads((folder / "switches" / "comware" / "present.json").read_text())
     (ended,) = json.loads((folder / "switches" / "comware" / "restored.json").read_text())
     assert made["before"] == {} and made["after"]["destination"]["erspan"]["destination_ip"] == "192.0.2.9"
     assert [row["outcome"] for row in ended["restored"]] == ["restored"]
     assert any("time once delay" in line for line in tor.typed), "the switch would have ended it by itself"
-    events = [json.loads(line)["event"] for line in (folder / "events.ndjson").read_text().splitlines()]
-    assert events.index("mirrored") < events.index("arming") < events.index("mirror_ended")
     assert shown("comware", tor.device) == before
+
+
+@contextlib.contextmanager
+def packets_served(port: int) -> t.Iterator[None]:
+    """Serve this machine's packets by a real rpcapd in the place of a switch that cannot, and send some."""
+    argv = [str(rpcapd()), "-4", "-n", "-b", "127.0.0.1", "-p", str(port)]
+    ended = threading.Event()
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not ended.wait(0.05):
+                sender.sendto(b"for the switch", ("127.0.0.1", 9))
+
+    # When it ends, it kills all of its process group.
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as server:
+        sending = threading.Thread(target=send)
+        sending.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            sending.join()
+            server.terminate()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="rpcapd captures as root")
+def test_a_campaign_has_the_switch_capture_and_takes_its_packets(tor, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    wish = {"interface": "GE1/0/1", "port": port, "name": "lo"}
+    with packets_served(port):
+        folder = run_campaign(tmp_path, {"hosts": "switches", "rpcap": wish, "collector": "here", "filter": "udp port 9"})
+    (vantage,) = json.loads((folder / "campaign.json").read_text())["vantages"]
+    assert vantage["vantage_id"] == "here__comware"
+    (file,) = folder.glob("**/*.pcap")
+    assert file.read_bytes().count(b"for the switch") > 20, "of two seconds"
+    line = f"packet-capture remote interface GigabitEthernet1/0/1 port {port}"
+    assert tor.typed == [line, "packet-capture stop"] and tor.device.capture is None
+    (made,) = json.loads((folder / "switches" / "comware" / "present.json").read_text())
+    assert made["commands"] == [line] and "neither authenticated" in made["warnings"][0]

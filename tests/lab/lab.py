@@ -16,7 +16,7 @@ from . import loadbalancer, namespace, network, qemu, qemuroot, switch, uml
 from .fleet import Host, fleet
 from .hub import Hub
 from .inventory import inventory
-from .packages import ensure
+from .packages import ensure, missing
 from .problem import Problem
 from .rootfs import rootfs, run
 from .umlkernel import image, xstate
@@ -38,7 +38,7 @@ def up(hub: Hub, name: str) -> float:
     """Bring fleet *name* up in *hub*; return how many seconds the hosts took to answer."""
     hosts = fleet(name)
     kinds = {host.kind for host in hosts}
-    ensure(hosts)
+    ensure(lambda: missing(hosts))
     require(not kinds <= {"namespace"} or any(host.dpvs or host.switch for host in hosts))
     for kind in sorted(kinds):
         PREPARE[kind](hosts)

@@ -9,10 +9,14 @@ import fcntl
 import os
 import shutil
 import subprocess
+import typing as t
 
 from .fleet import Host
 from .problem import Problem
 from .rootfs import cache
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 #: A program that proves the package, and the package.
 ALWAYS = (
@@ -20,9 +24,9 @@ ALWAYS = (
     ("nsenter", "util-linux"),
 )  # fmt: skip
 UNPRIVILEGED = (("newuidmap", "uidmap"),)
+BUILDING = (("gcc", "gcc"), ("make", "make"), ("flex", "flex"), ("bison", "bison"))
 UML = (
-    ("linux.uml", "user-mode-linux"), ("mkfs.ext4", "e2fsprogs"), ("gcc", "gcc"), ("make", "make"), ("flex", "flex"), ("bison", "bison"),
-    ("bc", "bc"), ("xz", "xz-utils"), ("depmod", "kmod"),
+    ("linux.uml", "user-mode-linux"), ("mkfs.ext4", "e2fsprogs"), *BUILDING, ("bc", "bc"), ("xz", "xz-utils"), ("depmod", "kmod"),
 )  # fmt: skip
 QEMU = (("qemu-system-x86_64", "qemu-system-x86"), ("qemu-img", "qemu-utils"), ("mkfs.ext4", "e2fsprogs"))
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
@@ -37,18 +41,21 @@ def missing(hosts: tuple[Host, ...]) -> list[str]:
         wanted += UML
     if any(host.kind == "qemu" for host in hosts):
         wanted += QEMU
+    return lacking(wanted)
+
+
+def lacking(wanted: Iterable[tuple[str, str]]) -> list[str]:
     return list(dict.fromkeys(package for program, package in wanted if not shutil.which(program, path=PATH)))
 
 
-def ensure(hosts: tuple[Host, ...]) -> None:
-    """Install what is missing, as root; one at a time where several labs come up at once."""
+def ensure(look: Callable[[], list[str]]) -> None:
+    """Install, as root, what *look* finds missing; one at a time where several labs come up at once."""
     with open(cache() / "packages.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _ensure(hosts)
+        _install(look())
 
 
-def _ensure(hosts: tuple[Host, ...]) -> None:
-    packages = missing(hosts)
+def _install(packages: list[str]) -> None:
     if "flex" in packages or "gcc" in packages:
         packages += ["libelf-dev", "libc6-dev"]
     if not packages:

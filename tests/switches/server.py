@@ -29,6 +29,8 @@ class Vendor(t.NamedTuple):
     enter: str = r"conf(igure)?( terminal)?"
     leave: str = r"end"
     reads: str = r"show (running-config|clock).*"
+    #: What is done at the prompt outside configuration mode, and is no configuration.
+    operations: str = r"(?!)"
     quiet: str = r"terminal .*|write memory|copy running-config startup-config|disable|enable"
     invalid: str = "% Invalid input detected at '^' marker."
     answers: t.Mapping[str, str] = {}
@@ -43,7 +45,8 @@ VENDORS = {
         inside="[{host}-{mode}]",
         enter="system-view",
         leave="return",
-        reads=r"display current-configuration.*",
+        reads=r"display (current-configuration|packet-capture status).*",
+        operations=r"packet-capture .*",
         quiet=r"screen-length disable|save force",
         invalid="% Unrecognized command found at '^' position.",
     ),
@@ -71,6 +74,8 @@ class Terminal:
             return ""
         if re.fullmatch(vendor.reads, line):
             return self.switch.device.show(line)
+        if re.fullmatch(vendor.operations, line):
+            return self.switch.operate(line)
         if not line or re.fullmatch(vendor.quiet, line):
             self.switch.saves += line in SAVES
             return ""
@@ -84,7 +89,7 @@ class Terminal:
 
 
 class FakeSwitch(paramiko.ServerInterface):
-    """A switch with state that outlives its logins. *typed* has every line that reached its configuration mode.
+    """A switch with state that outlives its logins. *typed* has every line that reached its configuration mode, and what is done outside it.
 
     A line with the word *busy* is refused with BUSY and no sign of an error; at the first with the word *breaks* the
     connection is cut before it is obeyed.
@@ -103,6 +108,10 @@ class FakeSwitch(paramiko.ServerInterface):
             self.breaks = ""
             raise EOFError
         return BUSY if self.busy in words else self.device.apply(line)
+
+    def operate(self, line: str) -> str:
+        self.typed.append(line)
+        return BUSY if self.busy in line.split() else self.device.operate(line)
 
     def check_auth_password(self, username: str, password: str) -> int:
         return paramiko.AUTH_SUCCESSFUL if (username, password) == (USER, PASSWORD) else paramiko.AUTH_FAILED

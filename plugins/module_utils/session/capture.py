@@ -130,7 +130,7 @@ class Capture:
             return
         if self.engine.on_process:
             self.ready_ns = time.time_ns() if self._look() else None
-        elif self.engine.on_rdma or _has_packet_socket(t.cast("subprocess.Popen[bytes]", self.process).pid, self.ifindex):
+        elif self.engine.on_rdma or self.engine.remote or _has_packet_socket(t.cast("subprocess.Popen[bytes]", self.process).pid, self.ifindex):
             self.ready_ns = time.time_ns()
 
     def _look(self) -> bool:
@@ -207,7 +207,7 @@ class Capture:
             self._end("device_gone", f"{self.vantage.capture_on} disappeared")
         else:
             words = self.text(tail=True).strip().splitlines()
-            names = tuple(f"{name}:" for name in (self.argv[0], *self.engine.programs, "writer"))
+            names = tuple(f"{name}:" for name in (self.argv[0], self.engine.name, *self.engine.programs, "writer"))
             said = next((line for line in words if line.startswith(names) and "listening" not in line), "")
             self._end("engine_exit", f"{self.engine.name} ended by itself: {self.engine.explain(self.text(tail=True)) or said or self._how()}")
 
@@ -257,7 +257,7 @@ class Capture:
 def device_index(vantage: Vantage) -> int | None:
     """Return what changes when the device is replaced by another of its name: its index; None where it is absent.
 
-    "any" is every interface and has the index 0.
+    "any" is every interface and has the index 0, as has what is no device of this host.
     """
     name, engine = vantage.capture_on, engine_named(vantage.engine)
     if engine.on_process:
@@ -266,7 +266,7 @@ def device_index(vantage: Vantage) -> int | None:
         return _index_in(netns_path(vantage.dpvs["netns"]) if vantage.dpvs["netns"] else "", name)
     if engine.on_rdma:
         return 0 if os.path.isdir("/sys/class/infiniband/" + name.partition(":")[0]) else None
-    if name == "any":
+    if name == "any" or engine.remote:
         return 0
     try:
         return socket.if_nametoindex(name)

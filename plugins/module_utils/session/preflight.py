@@ -37,6 +37,7 @@ CUT_BUFFER_MIB, WHOLE_BUFFER_MIB = 64, 256
 BUFFER_SHARE = 8
 
 DPVS_ENGINES = tuple(engine.name for engine in ENGINES if engine.on_dpvs)
+REMOTE_ENGINES = tuple(engine.name for engine in ENGINES if engine.remote)
 
 
 class Checked(t.NamedTuple):
@@ -112,6 +113,8 @@ def _owner(vantage: dict[str, t.Any]) -> str:
 
 def pick(facts: Facts, device: str, wanted: str, prober: t.Any) -> Choice:
     """Return how to capture *device* with the engine the user asked for, or with the one that fits best."""
+    if wanted in REMOTE_ENGINES:
+        return Choice(device, wanted, device, "asked for")
     port = next((port for port in facts.ports if device == port.capture_name), None)
     if port is not None and wanted in ("ibdump", "container"):
         return Choice(device, wanted, device, "asked for")
@@ -180,7 +183,7 @@ def vantage_problems(host: Host, vantage: Vantage) -> list[str]:
     if missing:
         return missing
     found = engine.problems(vantage)
-    if not (engine.on_rdma or engine.on_dpvs) and (host.read(f"/sys/class/net/{vantage.capture_on}/operstate") or "").strip() in ("down", "lowerlayerdown"):
+    if engine.on_interface and (host.read(f"/sys/class/net/{vantage.capture_on}/operstate") or "").strip() in ("down", "lowerlayerdown"):
         found.append(f"{vantage.capture_on} is down and would see nothing: set it up, or leave it out")
     wrong = filter_problem(host, vantage)
     return [*found, wrong] if wrong else found
@@ -193,7 +196,7 @@ def filter_problem(host: Host, vantage: Vantage) -> str | None:
         return None
     if host.which("tcpdump") is None:
         return f"tcpdump, which compiles the filter of {vantage.vantage_id} for a check, is not installed: install it"
-    where = ["-y", "EN10MB"] if engine.on_rdma or engine.on_dpvs else ["-p", "-i", vantage.capture_on]
+    where = ["-p", "-i", vantage.capture_on] if engine.on_interface else ["-y", "EN10MB"]
     done = host.run(["tcpdump", *where, "-d", "--", vantage.filter])
     return None if done.rc == 0 else f"the filter {vantage.filter!r} of {vantage.vantage_id} does not compile: {done.message}"
 
@@ -202,6 +205,11 @@ def vantage_warnings(vantage: Vantage) -> list[str]:
     found = []
     if lacks_vlan_branch(vantage.filter):
         found.append(f"the filter of {vantage.vantage_id} has no vlan branch and cannot match frames with an inline VLAN tag")
+    if vantage.engine in REMOTE_ENGINES:
+        found.append(
+            f"RPCAP of {vantage.vantage_id} is neither authenticated nor encrypted: its server belongs on the management network, "
+            "reached by its management address; packets have the times of the server's clock, which nobody compares"
+        )
     if vantage.engine in ("ibdump", "dpdk_pdump") and vantage.snaplen:
         found.append(f"{vantage.engine} keeps whole packets: the snaplen of {vantage.vantage_id} has no effect")
     if vantage.engine == "dpdk_dumpcap" and vantage.snaplen:

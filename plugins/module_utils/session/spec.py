@@ -62,6 +62,7 @@ class Vantage(t.NamedTuple):
     container: Mapping[str, str]
     dpvs: Mapping[str, t.Any] = {}
     dpdk: Mapping[str, t.Any] = {}
+    rpcap: Mapping[str, t.Any] = {}
 
     @property
     def process(self) -> Mapping[str, t.Any]:
@@ -188,6 +189,7 @@ def vantage_problems(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]
         yield f"{label}: buffer_mib must be between 1 and 4096"
     yield from _problems_of_dpvs(label, data.get("dpvs") or {})
     yield from _problems_of_dpdk(label, data.get("dpdk"))
+    yield from _problems_of_rpcap(label, data.get("rpcap") or {})
     yield from _problems_of_filter(label, data.get("filter", ""))
     yield from _problems_of_files(label, data.get("ring"), data.get("split"))
     yield from _problems_of_limits(label, data.get("limits"))
@@ -216,6 +218,19 @@ def _problems_of_dpdk(label: str, dpdk: t.Any) -> Iterator[str]:
         yield f"{label}: dpdk must be a mapping, its prefix the --file-prefix of the process"
     elif not _whole(dpdk.get("lcore") or 0, 0, 1023):
         yield f"{label}: dpdk.lcore must be the number of a core"
+
+
+def _problems_of_rpcap(label: str, rpcap: t.Any) -> Iterator[str]:
+    if not isinstance(rpcap, dict):
+        yield f"{label}: rpcap must be a mapping"
+        return
+    server, interface = rpcap.get("server"), rpcap.get("interface")
+    if server is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]{0,252}|::[0-9A-Fa-f:.]{0,40}", str(server)):
+        yield f"{label}: rpcap.server must be the address or name of who captures"
+    if rpcap.get("port") is not None and not _whole(rpcap["port"], 1, 65535):
+        yield f"{label}: rpcap.port must be a number from 1 to 65535"
+    if interface is not None and not (isinstance(interface, str) and len(interface) < 256 and interface.isprintable()):
+        yield f"{label}: rpcap.interface must be the name that the server gives its interface"
 
 
 def _problems_of_filter(label: str, text: t.Any) -> Iterator[str]:
@@ -267,6 +282,7 @@ def _vantage(data: Mapping[str, t.Any]) -> Vantage:
         container=data.get("container") or {},
         dpvs=data.get("dpvs") or {},
         dpdk=data.get("dpdk") or {},
+        rpcap=data.get("rpcap") or {},
     )
 
 

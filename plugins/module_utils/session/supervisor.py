@@ -18,7 +18,7 @@ import time
 import typing as t
 
 from ..host import Host
-from . import recover, serve
+from . import recover, rpcap, serve
 from .balancer import list_connections
 from .capture import Capture
 from .clock import read_clock
@@ -360,10 +360,15 @@ def complain(sentence: str) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Carry out `VERB FOLDER`, or `write FILE BYTES` for an engine whose packets come by a pipe; returns the exit code."""
+    """Carry out `VERB FOLDER`; returns the exit code.
+
+    Two verbs are programs that captures run: `write FILE BYTES` takes an engine's packets from a pipe, and `rpcap` is an engine.
+    """
     os.umask(0o077)
     if len(argv) == 3 and argv[0] == "write":
         return write(argv[1], int(argv[2]))
+    if len(argv) == 7 and argv[0] == "rpcap":
+        return rpcap.main(argv[1:])
     if len(argv) < 2 or not os.path.isdir(argv[1]):
         return complain("usage: supervisor.pyz run|restore|stop|serve|guard|expire FOLDER")
     folder = Folder(os.path.abspath(argv[1]))

@@ -16,6 +16,7 @@ from .kernel_module import KernelModule
 from .link import LinkDevice
 from .mirror_session import MirrorSession
 from .modprobe_option import ModprobeOption
+from .remote_capture import PacketCapture
 from .sysctl_floor import SysctlDropIn, SysctlFloor
 from .tc_drop import TcDrop
 
@@ -40,5 +41,6 @@ KINDS: Mapping[str, Kind] = {
         LinkDevice(),
         TcDrop(),
         MirrorSession(),
+        PacketCapture(),
     )
 }

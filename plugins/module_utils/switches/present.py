@@ -67,7 +67,7 @@ def reach(host: Host, store: Store, platform: Platform, asked: Asked, check: boo
         raise
     if asked.options is None:
         _set_timer(host, platform, asked.key.name, None)
-        _forget(store, asked)
+        forget(store, asked.campaign, asked.key)
     return outcome
 
 
@@ -105,15 +105,15 @@ def _held(states: Mapping[str, State]) -> list[str]:
     return [key.name for state in states.values() for key in state.held if key.kind == "mirror_session"]
 
 
-def _forget(store: Store, asked: Asked) -> None:
-    """Note that nothing is left to put back of a session that was made here and is gone again."""
-    journal = store.journal(asked.campaign)
+def forget(store: Store, campaign: str, key: Key) -> None:
+    """Note that nothing is left to put back of what was made here and is gone again."""
+    journal = store.journal(campaign)
     with store.lock():
         state = journal.state()
-        held = state.held.get(asked.key) if state and not state.closed else None
+        held = state.held.get(key) if state and not state.closed else None
         if state is None or state.closed or (held and held.before is not None):
             return
-        journal.restored(asked.key, "already", None, None, None)
+        journal.restored(key, "already", None, None, None)
         left = journal.state()
         if left and not left.relied_on():
             journal.close()
@@ -125,7 +125,7 @@ def put_back(host: Host, store: Store, platform: Platform, campaign: str, check:
         return []
     results = restore(host, store, campaign)
     for result in results:
-        if result.outcome not in ("failed", "handed_over"):
+        if result.key.kind == "mirror_session" and result.outcome not in ("failed", "handed_over"):
             _set_timer(host, platform, result.key.name, None)
     failed = [f"{result.key}: {result.reason}" for result in results if result.outcome == "failed"]
     if failed:

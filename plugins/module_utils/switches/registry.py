@@ -8,12 +8,13 @@ from __future__ import annotations
 import typing as t
 
 from ..settings.model import Refused
-from . import comware, eos, ios, junos, nvue, nxos, ovs, sonic, tc, vrp
+from . import comware, comware_capture, eos, ios, junos, nvue, nxos, ovs, sonic, tc, vrp
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .platform import Platform
+    from .remote_capture import RemoteCapture
 
 PLATFORMS: Mapping[str, Platform] = {
     platform.name: platform
@@ -34,9 +35,21 @@ PLATFORMS: Mapping[str, Platform] = {
 }  # fmt: skip
 
 
+#: The platforms that serve a capture of their own by RPCAP.
+CAPTURES: Mapping[str, RemoteCapture] = {capture.platform: capture for capture in (comware_capture.CAPTURE,)}
+
+
 def platform_of(name: str) -> Platform:
     """Return the platform called *name*, or the one for the ansible_network_os *name*; raises Refused where there is none."""
     for platform in PLATFORMS.values():
         if name == platform.name or name in platform.systems:
             return platform
     raise Refused(f"no platform is called {name!r}: there are {', '.join(sorted(PLATFORMS))}")
+
+
+def capture_of(name: str) -> RemoteCapture:
+    """Return how the platform *name* captures for others; raises Refused where it cannot."""
+    platform = platform_of(name)
+    if platform.name not in CAPTURES:
+        raise Refused(f"{platform.name} serves no capture by RPCAP, as {', '.join(CAPTURES)} does: mirror the port, with mirror_session")
+    return CAPTURES[platform.name]

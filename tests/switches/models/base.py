@@ -95,6 +95,10 @@ class Device:
         pattern = command.partition("section ")[2].strip()
         return "".join(part for part in sections(self.running()) if re.search(pattern, part.splitlines()[0]))
 
+    def operate(self, line: str) -> str:
+        """Take a line that is typed outside configuration mode and changes no configuration."""
+        return self.invalid
+
     def elapse(self, minutes: int) -> None:
         """Let *minutes* go by."""
         self.clock += datetime.timedelta(minutes=minutes)

@@ -58,6 +58,9 @@ class Comware(Device):
         self.groups: dict[int, dict[str, t.Any]] = {}
         self.jobs: dict[str, dict[int, str]] = {}
         self.schedules: dict[str, dict[str, t.Any]] = {}
+        #: Where the one capture writes, N/A for a remote one; *has_image* is whether the feature's image is installed.
+        self.capture: str | None = None
+        self.has_image = True
 
     def interface(self, match: re.Match[str]) -> None:
         self.interfaces.setdefault(full(match[1]), [])
@@ -185,4 +188,26 @@ class Comware(Device):
         return "\n".join([*lines, "#", "return", ""])
 
     def show(self, command: str) -> str:
-        return self.running()
+        if not command.startswith("display packet-capture"):
+            return self.running()
+        if not self.has_image:
+            return self.invalid
+        shown = f"Status     : Capturing\nFile Name  : {self.capture}\nUser Name  : N/A\nPassword   : N/A\n"
+        return shown if self.capture else ""
+
+    def operate(self, line: str) -> str:
+        """Captures, of which documents show that there is one at a time, and what is printed of one that writes a file.
+
+        That a remote one prints N/A for its file, that nothing is printed of none, and the words of the refusal are guesses.
+        """
+        if not self.has_image:
+            return self.invalid
+        if line == "packet-capture stop":
+            self.capture = None
+            return ""
+        if not re.fullmatch(rf"packet-capture remote interface {IF}(?: (?:bidirection|outbound))?(?: port \d{{1,5}})?", line):
+            return "% Wrong parameter found at '^' position."
+        if self.capture:
+            return "The packet capture is already running."
+        self.capture = "N/A"
+        return ""

@@ -41,6 +41,8 @@ class Engine:
     on_process: t.ClassVar[bool] = False
     #: Whether the file's header promises nanoseconds while its records hold microseconds.
     mistaken_stamps: t.ClassVar[bool] = False
+    #: Whether the packets come from a server by the network, so that no device of this host is involved.
+    remote: t.ClassVar[bool] = False
     #: Longer paths of files are cut without a word.
     longest_path: t.ClassVar[int | None] = None
     filters: t.ClassVar[bool] = True
@@ -48,6 +50,11 @@ class Engine:
     killable: t.ClassVar[bool] = True
     #: Asks the running tool to say its numbers, where it does not do so unasked.
     live_signal: t.ClassVar[signal.Signals | None] = None
+
+    @property
+    def on_interface(self) -> bool:
+        """Whether the device is a network interface of this host."""
+        return not (self.on_rdma or self.on_dpvs or self.remote)
 
     def argv(self, vantage: Vantage, path: str) -> list[str]:
         """Return the command that captures *vantage* into *path*."""

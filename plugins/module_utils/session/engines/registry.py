@@ -13,13 +13,14 @@ from .dpdk_pdump import DpdkPdump
 from .dpvs_kni import DpvsKni
 from .dumpcap import Dumpcap
 from .ibdump import Ibdump
+from .rpcap import Rpcap
 from .tcpdump import Tcpdump, TcpdumpRdma
 from .tcpdump_container import TcpdumpContainer
 
 if t.TYPE_CHECKING:
     from .base import Engine
 
-ENGINES: t.Final = (Tcpdump, TcpdumpRdma, Dumpcap, Ibdump, TcpdumpContainer, DpvsKni, DpdkPdump, DpdkDumpcap)
+ENGINES: t.Final = (Tcpdump, TcpdumpRdma, Dumpcap, Ibdump, TcpdumpContainer, DpvsKni, DpdkPdump, DpdkDumpcap, Rpcap)
 
 
 def engine_named(name: str) -> Engine:

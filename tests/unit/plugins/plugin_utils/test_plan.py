@@ -302,3 +302,54 @@ def test_a_mirror_that_cannot_be_is_refused_while_planning(changes, system, mess
 def test_mirror_and_collector_belong_together():
     with pytest.raises(units.Unusable, match="belong together"):
         plan.make("x", campaign(campaign_vantages=[{**VANTAGE, "collector": "node2"}]), CONTEXT)
+
+
+RPCAP = {"hosts": "rdma", "rpcap": {"interface": "ge1/0/1", "port": 2014}, "collector": "node2", "filter": "roce"}
+
+
+def served(system="wirefleet.capture.comware", **changes):
+    context = CONTEXT._replace(system_of=lambda _host: system, address_of=lambda host: f"192.0.2.{host[-1]}")
+    return plan.make("x", campaign(campaign_vantages=[{**RPCAP, **changes}]), context)
+
+
+def test_a_capture_of_a_switch_is_started_there_and_taken_by_the_collector():
+    made = served()
+    assert made["mirrors"] == [
+        {"switch": "node1", "platform": "comware", "capture": {"interface": "GigabitEthernet1/0/1", "direction": "rx", "port": 2014}}
+    ]
+    (vantage,) = made["sessions"]["node2"]["vantages"]
+    assert list(made["sessions"]) == ["node2"]
+    assert (vantage["vantage_id"], vantage["engine"], vantage["filter"]) == ("node2__node1", "rpcap", "<roce>")
+    assert vantage["rpcap"] == {"server": "192.0.2.1", "port": 2014, "interface": None}
+
+
+def test_several_switches_are_several_vantages_and_a_server_has_no_switch():
+    both = served(hosts="all", collector="node2")
+    assert [vantage["device"] for vantage in both["sessions"]["node2"]["vantages"]] == ["node1", "node2"]
+    direct = {"hosts": "node2", "device": "tap1", "rpcap": {"server": "192.0.2.7", "name": "eth1"}}
+    made = plan.make("x", campaign(campaign_vantages=[direct]), CONTEXT)
+    assert made["mirrors"] == []
+    assert made["sessions"]["node2"]["vantages"][0]["rpcap"] == {"server": "192.0.2.7", "port": None, "interface": "eth1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "system", "message"),
+    [
+        ({}, None, "nobody says what runs on it"),
+        ({}, "cisco.ios.ios", "on node1: ios serves no capture by RPCAP"),
+        ({"rpcap": {"port": 2014}}, "comware", "on which interface"),
+        ({"rpcap": {"interface": "a b"}}, "comware", "has no interface 'a b'"),
+        ({"engine": "tcpdump"}, "comware", "rpcap is for the engine rpcap"),
+        ({"mirror": MIRROR["mirror"]}, "comware", "leave one"),
+        ({"ring": {"files": 2, "size": "2M"}, "rpcap": {"interface": "ge1/0/1", "speed": 1}}, "comware", "has no option 'speed'"),
+    ],
+)
+def test_a_capture_of_a_switch_that_cannot_be_is_refused_while_planning(changes, system, message):
+    with pytest.raises(units.Unusable, match=message):
+        served(system, **changes)
+
+
+def test_what_is_left_out_is_said():
+    for written, message in (({"hosts": "all"}, "lacks 'device'"), ({**VANTAGE, "engine": "rpcap"}, "which needs it")):
+        with pytest.raises(units.Unusable, match=message):
+            plan.make("x", campaign(campaign_vantages=[written]), CONTEXT)

@@ -1,0 +1,12 @@
+# Copyright: (c) 2026, the wirefleet.capture authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The remote capture of a switch, whose journal the controller knows."""
+
+from __future__ import annotations
+
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.switch_action import SwitchAction
+
+
+class ActionModule(SwitchAction):
+    MODULE = "wirefleet.capture.packet_capture_remote"
