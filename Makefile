@@ -65,7 +65,7 @@ molecule: $(VENV) $(TOOLS) ## the roles, on hosts of the lab
 	molecule -c molecule/base.yml test --all
 
 integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
-	@tests/tools/need.sh "the integration tests" $(CAPTURE) chromium=chromium
+	@tests/tools/need.sh "the integration tests" $(CAPTURE) chromium=chromium dpdk-testpmd=dpdk-dev
 	$(PYTHON) -m pytest -q -n $(WAITERS) --dist loadfile tests/integration tests/faults
 
 test-rdma: $(VENV) ## RDMA, drivers and power cuts on QEMU guests; RDMA_LAB=name takes guests that are up already

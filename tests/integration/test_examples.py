@@ -27,6 +27,9 @@ ANEW = {"Plan the run", "Judge and publish the evidence", "campaign"}
 NIC = "ethtool -k ens1f0np0; ethtool -g ens1f0np0; ethtool --show-priv-flags ens1f0np0"
 FILES = "ls /etc/sysctl.d /etc/modprobe.d; sysctl -n net.core.rmem_max net.core.netdev_max_backlog"
 INSTANCES = "cat /etc/dpvs*.conf; for n in '' 2; do DPVS_IPC_FILE=/var/run/dpvs$n.ipc dpip link show; done"
+MONITOR = "ip -o link | cut -d: -f2; ls /sys/module; tc filter show dev ens1f0np0 ingress; ethtool -g ens1f0np0"
+UNDERLAY = "10.9.0.2/24 dev ens1f0np0"
+SEGMENTS = "mkdir /var/captures && for n in 1 2; do zstd -q /root/mirror -o /var/captures/eth1_0000$n.pcap.zst; done"
 OTHER_PORT = "ip link add ens1f1np1 type veth peer name far1"
 #: What modinfo and modprobe read of ConnectX-3's driver, which this kernel does not have: the parameter's name and type.
 MLX4 = b"name=mlx4_core\0license=Dual BSD/GPL\0parmtype=log_num_mgm_entry_size:int\0"
@@ -48,10 +51,14 @@ PLACES = {
     "dpvs_capture": Place("dpvs", "lb1", INSTANCES),
     "dpvs_config": Place("dpvs", "lb1", INSTANCES),
     "dpvs_link": Place("dpvs", "lb1", INSTANCES),
+    "erspan_collector": Place("span", "mon1", MONITOR, f"ip addr add {UNDERLAY}", f"ip addr del {UNDERLAY}"),
+    "erspan_receiver": Place("span", "mon1", MONITOR),
+    "erspan_tunnel": Place("span", "mon1", MONITOR, f"ip addr add {UNDERLAY}", f"ip addr del {UNDERLAY}"),
     "ethtool": Place("mixed", "rdma1", NIC, OTHER_PORT, "ip link del ens1f1np1"),
     "modprobe_options": Place("mixed", "rdma1", FILES, f"cp /root/mlx4_core {EXTRA} && depmod", f"rm {EXTRA} && depmod"),
     "nic_tuning": Place("mixed", "rdma1", NIC),
     "pcap_decap": Place(prepare="mkdir /var/captures && cp /root/mirror /var/captures/mirror.pcap", undo="rm -r /var/captures"),
+    "pcap_index": Place(prepare=SEGMENTS, undo="rm -r /var/captures"),
     "pcap_split": Place(prepare="mkdir /var/captures && cp /root/mirror /var/captures/trace.pcap", undo="rm -r /var/captures"),
     "rdma_info": Place("mixed", "rdma1", NIC),
     "rdma_sniffer": Place("mixed", "rdma1", NIC),
@@ -59,6 +66,12 @@ PLACES = {
 }
 #: What cannot run on any host here, and why. Nothing else is left out.
 NOT_HERE: dict[str, str] = {
+    "campaign_analyse": "it reads runs that are published: test_report.py and every whole campaign call it",
+    "campaign_mirror": "no switch with such a command line runs here; test_switches.py runs a campaign over the double of one",
+    "mirror_session": "no switch with these ports runs here; test_switches.py runs such tasks on doubles, test_mirrors.py on real ones",
+    "switch_mirror": "no switch with these ports runs here; test_switches.py runs the role on a double, the demo on a real one",
+    "perftest": "hosts without RDMA cannot send; tests/rdma runs it on guests that have it",
+    "rdma_verify": "it reads a run with RDMA; tests/rdma runs it on what guests captured",
     "packet_capture_remote": "no switch with Comware runs here; test_switches.py runs the same tasks on the double of one",
 }
 
