@@ -20,7 +20,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec imp
 from hypothesis import given
 from hypothesis import strategies as st
 
-VANTAGE = Vantage("h__sw", "sw", "sw", "rpcap", "", "", 256, 64, None, None, Limits(), {}, {}, {"server": "192.0.2.1", "port": 2014})
+VANTAGE = Vantage("h__sw", "sw", "sw", "rpcap", "", "", 256, 64, None, None, Limits(), {}, rpcap={"server": "192.0.2.1", "port": 2014})
 
 
 def packet(number: int, data: bytes, wire: int | None = None, seconds: int = 7) -> bytes:
