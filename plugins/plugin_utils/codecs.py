@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 try:
     import zstandard
 except ImportError:
-    zstandard = None  # type: ignore[assignment]
+    zstandard = None
 
 READ = 1 << 20
 #: What a decompressor raises on bytes that are not what was sent.

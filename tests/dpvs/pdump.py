@@ -9,7 +9,6 @@ DPVS_DOUBLE_STOCK makes it DPDK's own, which does not know DPVS's filters; DPVS_
 from __future__ import annotations
 
 import argparse
-import io
 import ipaddress
 import json
 import os
@@ -202,7 +201,7 @@ class Pdump:
 def main(argv: list[str]) -> int:
     """Run the tool; returns its exit code, or dies by the signal that the real one dies by."""
     if os.environ.get("_STDBUF_O") == "L":  # what stdbuf tells a program's C library
-        t.cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
+        t.cast("t.Any", sys.stdout).reconfigure(line_buffering=True)
     eal, own = (argv[1 : argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv[1:], [])
     prefix = _prefix(eal)
     words = argparse.ArgumentParser(add_help=False)

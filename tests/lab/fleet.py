@@ -64,7 +64,6 @@ class Host:
         """What its data device is plugged into: the data network, or the cable to a switch."""
         return cable(self.name) if self.behind else "data"
 
-
     @property
     def data_mtu(self) -> int:
         """The MTU of its data device."""

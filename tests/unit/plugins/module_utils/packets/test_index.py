@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import ipaddress
 import os
@@ -64,7 +63,7 @@ def run(data: bytes, path: str = "python", step: int | None = None, rows: int = 
     """Index *data*; the loop in C has room for no more than *rows* and *notes* at a time."""
     if path == "c" and LIBRARY.library is None:
         pytest.skip(LIBRARY.reason or "")
-    kernel: t.Any = HotKernel(t.cast("ctypes.CDLL", LIBRARY.library), rows, notes) if path == "c" else PythonKernel()
+    kernel: t.Any = HotKernel(LIBRARY.library, rows, notes) if path == "c" else PythonKernel()
     found = Result(b"", [], None, kernel.totals())
 
     def take(batch: t.Any) -> None:
@@ -496,7 +495,7 @@ def test_both_paths_give_the_same_rows_however_it_comes(data, step):
 @pytest.mark.parametrize("rows", [1, 2, 63, 64, 65, 300])
 def test_rows_are_turned_the_same_way(rows):
     data = bytearray(os.urandom(rows * ROW.size))
-    assert bytes(Transpose(t.cast("ctypes.CDLL", LIBRARY.library))(memoryview(data))) == planes(data)
+    assert bytes(Transpose(LIBRARY.library)(memoryview(data))) == planes(data)
 
 
 @needs_c
