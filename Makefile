@@ -1,5 +1,5 @@
 # Everything a target needs it sets up itself: Debian packages (as root), environments in .venv and .cache.
-PARTS := unit sanity lint docs-lint galaxy molecule integration test-rdma
+PARTS := unit sanity lint docs-lint galaxy molecule integration test-dpdk test-rdma
 TREE := .cache/tree/ansible_collections/wirefleet/capture
 PYTHON := .venv/bin/python
 # The floor runs in .venv; the newest ansible-core only where a Python for it is found.
@@ -12,9 +12,9 @@ SCRIPTS := scripts/* tests/tools/*.sh tests/lab/init/*.sh molecule/lab/*.sh .ci/
 
 FLEET ?= demo
 LAB ?= demo
-# Integration tests mostly wait for windows, so more of them than there are cores can run side by side.
+# Integration tests mostly wait for windows, so one more of them than there are cores can run side by side.
 CORES ?= $(shell nproc)
-WAITERS ?= $(shell echo $$(($(CORES) * 2)))
+WAITERS ?= $(shell echo $$(($(CORES) + 1)))
 
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/tree
 export PATH := $(CURDIR)/.cache/tools/bin:$(PATH)
@@ -30,7 +30,7 @@ help: ## say what there is to make
 # What keeps the cores busy runs beside its like, and what waits for windows and boots beside its own.
 test: ## everything below that proves the collection
 	@$(MAKE) --no-print-directory -j 3 ready
-	@tests/tools/parts.sh unit "sanity lint docs-lint galaxy" "molecule integration" test-rdma
+	@tests/tools/parts.sh unit "sanity lint docs-lint galaxy" "molecule integration" test-dpdk test-rdma
 
 ready: $(VENV) $(NEWEST) $(TOOLS)
 
@@ -48,7 +48,7 @@ sanity: $(VENV) $(NEWEST) ## ansible-test sanity, on both, with every Python for
 
 lint: $(TOOLS) ## ruff, mypy, shellcheck, yamllint, and ansible-lint with its production profile
 	ruff check
-	MYPYPATH=.cache/tree mypy -p ansible_collections.wirefleet.capture.plugins -p tests.lab -p tests.dpvs -p tests.demo -p tests.integration -p tests.matrix -p tests.rdma -p tests.switches -p tests.traffic -p tests.truth
+	MYPYPATH=.cache/tree mypy -p ansible_collections.wirefleet.capture.plugins -p tests.lab -p tests.dpdk -p tests.dpvs -p tests.demo -p tests.integration -p tests.matrix -p tests.rdma -p tests.switches -p tests.traffic -p tests.truth
 	shellcheck $(SCRIPTS)
 	yamllint --strict .
 	ansible-lint --strict
@@ -65,8 +65,12 @@ molecule: $(VENV) $(TOOLS) ## the roles, on hosts of the lab
 	molecule -c molecule/base.yml test --all
 
 integration: $(VENV) ## campaigns and what may go wrong, on hosts of the lab
-	@tests/tools/need.sh "the integration tests" $(CAPTURE) chromium=chromium dpdk-testpmd=dpdk-dev
+	@tests/tools/need.sh "the integration tests" $(CAPTURE) chromium=chromium
 	$(PYTHON) -m pytest -q -n $(WAITERS) --dist loadfile tests/integration tests/faults
+
+test-dpdk: $(VENV) ## capturing a real DPDK process, which keeps a core to itself
+	@tests/tools/need.sh "the tests of DPDK" $(CAPTURE) dpdk-testpmd=dpdk-dev
+	$(PYTHON) -m pytest -q tests/dpdk
 
 test-rdma: $(VENV) ## RDMA, drivers and power cuts on QEMU guests; RDMA_LAB=name takes guests that are up already
 	@tests/tools/need.sh "the tests on guests" $(CAPTURE)
