@@ -86,15 +86,18 @@ def translate(packet: Packet) -> None:
         packet.far = not packet.far
 
 
-def send(world: World, connections: int = 12, each: int = 40, option: bool = True) -> None:
-    """Open *connections* and send *each* packets with data there and back; without *option* as if all had begun long ago."""
+def send(world: World, connections: int = 12, each: int = 40, option: bool = True, at: int = 2) -> None:
+    """Open *connections* and send *each* packets with data there and back; without *option* as if all had begun long ago.
+
+    Packet *at* has the option: 2 is the first with data, 0 the SYN, which has it where DPVS runs with toa_mode.
+    """
     for number in range(connections):
         t_s, seq, ack = number * 3e-4, 1000 * number, 5000 * number
         for step, (forward, flags) in enumerate(((True, SYN), (False, SYN | ACK), *((way, DATA) for _n in range(each) for way in (True, False)))):
             data = b"" if flags & SYN else struct.pack("!HH", number, step) * 10
             ours, theirs = (seq, ack) if forward else (ack, seq)
             if option or not flags & SYN:
-                first = option and step == 2
+                first = option and step == at
                 world.send(
                     Segment(0, t_s, forward, "", "", _NONE, data, connection=number, far=not forward, flags=flags, seq=ours, ack=theirs, first=first)
                 )
