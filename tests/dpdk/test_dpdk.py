@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -116,7 +115,7 @@ def dpdk(place, tmp_path_factory):
                 time.sleep(0.1)
             yield name, far
         finally:
-            primary.send_signal(signal.SIGTERM)
+            primary.kill()  # SIGTERM does not always end it
             primary.wait(20)
             shutil.rmtree(f"/var/run/dpdk/{name}", ignore_errors=True)
 
