@@ -108,7 +108,10 @@ class Instance:
 
     def serves(self) -> bool:
         """Whether the pid file, which is written last, is this process's and not one that an earlier one left."""
-        return self.process is not None and self.pid_file.exists() and self.pid_file.read_text() == f"{self.process.pid}\n"
+        try:
+            return self.process is not None and self.pid_file.read_text() == f"{self.process.pid}\n"
+        except FileNotFoundError:  # also between two looks: a start removes what the one before left
+            return False
 
     def wait(self, settled: t.Callable[[], bool]) -> None:
         until = time.monotonic() + PATIENCE_S
