@@ -49,7 +49,7 @@ def test_tshark_counts_the_same(verified):
     for path in folder.glob("vantages/*/raw/*.pcap"):
         seen = opcodes(path)
         for run in runs:
-            counts: collections.Counter[int] = sum((seen[run[end]["qp"]] for end in ("local", "remote")), collections.Counter())
+            counts: collections.Counter[int] = sum((seen[qp] for qp in {run[end]["qp"] for end in ("local", "remote")}), collections.Counter())
             assert set(counts) <= DATA[run["verb"]] | {0x11}, (path, run, counts)
             assert sum(counts[code] for code in (2, 4, 8, 0x0A, 0x0F, 0x10)) == run["iterations"] == ITERATIONS
 
