@@ -604,25 +604,39 @@ static u64 options(u8 *to, const u8 *from, u64 size, u32 big)
     return done;
 }
 
-static u32 pcapng_block(struct request *r, const u8 *p, u64 left, u64 *used)
+/* FLUSH where a whole block with a packet is there, which is *used bytes long. */
+static u32 packet_block(const u8 *p, u64 left, u32 big, u64 *used)
 {
-    u64 total, size, start, stop, wire, padded, length;
-    u32 kind, interface;
-    u8 *to = r->out + r->out_used;
+    u64 total;
+    u32 kind;
 
     if (left < 12)
         return MORE;
-    kind = get32(p, r->big);
+    kind = get32(p, big);
     if (kind != 2 && kind != 3 && kind != 6)
         return BLOCK;
-    total = get32(p + 4, r->big);
+    total = get32(p + 4, big);
     if (total < 12 || total % 4 || total > MAX_RECORD)
         return BAD_BLOCK;
     if (left < total)
         return MORE;
-    if (get32(p + total - 4, r->big) != total)
+    if (get32(p + total - 4, big) != total)
         return BAD_LENGTHS;
     *used = total;
+    return FLUSH;
+}
+
+static u32 pcapng_block(struct request *r, const u8 *p, u64 left, u64 *used)
+{
+    u64 total, size, start, stop, wire, padded, length;
+    u32 found, kind, interface;
+    u8 *to = r->out + r->out_used;
+
+    found = packet_block(p, left, r->big, used);
+    if (found != FLUSH)
+        return found;
+    kind = get32(p, r->big);
+    total = *used;
     if (kind == 3) {
         r->packets++;
         r->unknowns++;
@@ -1265,22 +1279,14 @@ static u32 index_simple(struct index_request *r, const u8 *p, u64 total)
 static u32 index_block(struct index_request *r, const u8 *p, u64 left, u64 *used)
 {
     u64 total, size, padded;
-    u32 kind, interface;
+    u32 found, kind, interface;
     u8 direction;
 
-    if (left < 12)
-        return MORE;
+    found = packet_block(p, left, r->big, used);
+    if (found != FLUSH)
+        return found;
     kind = get32(p, r->big);
-    if (kind != 2 && kind != 3 && kind != 6)
-        return BLOCK;
-    total = get32(p + 4, r->big);
-    if (total < 12 || total % 4 || total > MAX_RECORD)
-        return BAD_BLOCK;
-    if (left < total)
-        return MORE;
-    if (get32(p + total - 4, r->big) != total)
-        return BAD_LENGTHS;
-    *used = total;
+    total = *used;
     if (kind == 3)
         return index_simple(r, p, total);
     if (total < 32)
