@@ -19,6 +19,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(sys.executable).parent
 #: When a campaign's window opens: far enough away to ask and arm hosts on a machine that has several other things to do.
 SOON = "+15s"
+#: Seconds after which a command on the lab has hung, whatever else the machine does. The longest takes a tenth of it.
+HUNG = 600
 
 
 class Fleet:
@@ -44,7 +46,7 @@ class Fleet:
         """Run a command inside the lab's network."""
         return subprocess.run(
             self._verb("exec", "--", "env", f"PATH={BIN}:{os.environ['PATH']}", *argv),
-            cwd=ROOT, capture_output=True, text=True, check=False, **options,
+            cwd=ROOT, capture_output=True, text=True, check=False, **{"timeout": HUNG, **options},
         )  # fmt: skip
 
     def start(self, *argv: str, **options: t.Any) -> subprocess.Popen[str]:
@@ -82,7 +84,9 @@ class Fleet:
 
     def ssh(self, host: str, command: str, check: bool = True, text: str = "") -> str:
         """Return what *command* prints on *host*, given *text*, asked over ssh, not through Ansible."""
-        done = subprocess.run(self._verb("ssh", host, command), cwd=ROOT, input=text, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            self._verb("ssh", host, command), cwd=ROOT, input=text, capture_output=True, text=True, check=False, timeout=HUNG
+        )
         if check and done.returncode:
             raise RuntimeError(f"{host}: {command}: {done.stderr or done.stdout}")
         return done.stdout.strip()
@@ -91,7 +95,7 @@ class Fleet:
         """Copy *files* into *folder* of *host*."""
         for file in files:
             words = self._verb("ssh", host, f"mkdir -p {folder} && cat > {folder}/{file.name}")
-            subprocess.run(words, cwd=ROOT, input=file.read_bytes(), check=True)
+            subprocess.run(words, cwd=ROOT, input=file.read_bytes(), check=True, timeout=HUNG)
 
 
 def frames(data: bytes) -> list[bytes]:

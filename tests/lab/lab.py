@@ -171,7 +171,10 @@ def host_of(hub: Hub, name: str) -> Host:
 
 
 def ssh_words(hub: Hub, host: Host) -> list[str]:
-    options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
+    options = [
+        "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR",
+        "ConnectTimeout=30", "ServerAliveInterval=10", "ServerAliveCountMax=6",  # a host that froze ends the wait for it
+    ]  # fmt: skip
     return ["ssh", "-q", "-i", str(hub.key), *(word for option in options for word in ("-o", option)), f"root@{host.address}"]
 
 

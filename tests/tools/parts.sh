@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # parts.sh "PART..."...: make each part, those of one argument at the same time; go on after a failure, and end with a
-# table and one line of counts. What a part says lies in .cache/log, and is printed whole.
+# table and one line of counts. What a part says lies in .cache/log, and is printed whole. A part that has not ended after
+# LIMIT seconds has hung, and failed.
 set -uo pipefail
 table=
 passed=0
@@ -13,8 +14,10 @@ mkdir -p .cache/log
 # Leaves the exit code and the seconds beside the log.
 run() {
     local begin=$SECONDS
-    "${MAKE:-make}" --no-print-directory "$1" </dev/null >".cache/log/$1" 2>&1
-    echo "$? $((SECONDS - begin))" >".cache/log/$1.end"
+    timeout --kill-after=60 "${LIMIT:-2700}" "${MAKE:-make}" --no-print-directory "$1" </dev/null >".cache/log/$1" 2>&1
+    local code=$?
+    [ "$code" -ne 124 ] || echo "make $1 had not ended after ${LIMIT:-2700} s" >>".cache/log/$1"
+    echo "$code $((SECONDS - begin))" >".cache/log/$1.end"
 }
 
 tell() {
