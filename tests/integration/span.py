@@ -44,21 +44,29 @@ def tunnels(
     return fleet.module(host, "erspan_tunnel", {"tunnels": rows, **options}, check=check)
 
 
+#: A shell function: wait until a command succeeds, at most some 30 s; else end with what the files after it say.
+WITHIN = (
+    'within() { left=200; until sh -c "$1" > /dev/null 2>&1; do [ $((left -= 1)) -gt 0 ] || '
+    '{ echo "waited in vain for $1"; shift; tail -n 20 "$@"; ps ax; dmesg | tail -n 20; exit 1; } >&2; sleep 0.1; done; }; '
+)
+
+
 def sniff(fleet: Fleet, host: str, filter_: str, *devices: str, options: str = "") -> None:
     """Start tcpdump on each of *devices* and return once all listen."""
-    start = "; ".join(
-        f"setsid tcpdump -i {device} -s 0 -B 8192 {options} -w /tmp/{device}.pcap '{filter_}' < /dev/null > /dev/null 2> /tmp/{device}.log &"
-        f" until grep -q listening /tmp/{device}.log; do sleep 0.1; done"
+    start = "".join(
+        f"setsid tcpdump -i {device} -s 0 -B 8192 {options} -w /tmp/{device}.pcap '{filter_}' < /dev/null > /dev/null 2> /tmp/{device}.log & "
         for device in devices
     )
-    fleet.ssh(host, start)
+    listen = "; ".join(f"within 'grep -q listening /tmp/{device}.log' /tmp/{device}.log" for device in devices)
+    fleet.ssh(host, f"{WITHIN}{start}{listen}")
 
 
 def harvest(fleet: Fleet, host: str, *devices: str) -> list[list[bytes]]:
     """End tcpdump and return the frames of each device; none may have been dropped."""
     show = "; ".join(f"base64 -w0 /tmp/{device}.{what}; echo" for device in devices for what in ("log", "pcap"))
     gone = " ".join(f"/tmp/{device}.*" for device in devices)
-    said = fleet.ssh(host, f"pkill -INT -x tcpdump; while pgrep -x tcpdump > /dev/null; do sleep 0.1; done; {show}; rm -f {gone}")
+    said_by = " ".join(f"/tmp/{device}.log" for device in devices)
+    said = fleet.ssh(host, f"{WITHIN}pkill -INT -x tcpdump; within '! pgrep -x tcpdump' {said_by}; {show}; rm -f {gone}")
     parts = [base64.b64decode(line) for line in said.splitlines()]
     logs = [part.decode() for part in parts[::2]]
     if not all("\n0 packets dropped by kernel" in log for log in logs):

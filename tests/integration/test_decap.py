@@ -10,6 +10,7 @@ import base64
 import pytest
 
 from tests.integration.fleet import frames
+from tests.integration.span import WITHIN
 
 HOST, DEVICE = "rdma1", "ens1f0np0"
 SETUP = f"""
@@ -57,8 +58,8 @@ def mirrored(mixed):
     script = base64.b64encode(SEND.encode()).decode()
     mixed.ssh(
         HOST,
-        f"timeout 30 tcpdump -i {DEVICE} -U -c 60 -w /root/m.pcap '(ip proto 47 and src host 10.78.0.2) or ip6 proto 47' 2>/root/m.log & "
-        "until grep -q listening /root/m.log; do sleep 0.1; done; "
+        f"{WITHIN}timeout 30 tcpdump -i {DEVICE} -U -c 60 -w /root/m.pcap '(ip proto 47 and src host 10.78.0.2) or ip6 proto 47' 2>/root/m.log & "
+        "within 'grep -q listening /root/m.log' /root/m.log; "
         f"echo {script} | base64 -d | python3 - ; wait",
     )
     yield mixed

@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 from tests.integration.fleet import ROOT, wait_until
+from tests.integration.span import WITHIN
 
 SWITCH, ENDS, MONITOR = "sw1", ("node1", "node2"), "mon1"
 MACS = {"node1": "525400780002", "node2": "525400780003"}
@@ -46,7 +47,7 @@ class Mirrored:
 
     def __enter__(self):
         engine = "tcpdump -i eth1 -U -w m.pcap 'ip proto 47 or icmp' </dev/null >m.log 2>&1 &"
-        self.fleet.ssh(MONITOR, f"rm -f m.pcap m.log; {engine} until grep -q listening m.log; do sleep 0.05; done")
+        self.fleet.ssh(MONITOR, f"{WITHIN}rm -f m.pcap m.log; {engine} within 'grep -q listening m.log' m.log")
         self.fleet.ssh(SWITCH, f"ping -c 1 -W 5 {ADDRESSES[MONITOR]}")  # a tunnel sends nothing before it knows its neighbour
         return self
 

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
 
 from tests.integration.fleet import frames, wait_until
+from tests.integration.span import WITHIN
 from tests.lab.rpcapd import rpcapd
 
 COLLECTOR, SERVER, DEVICE, PORT = "node1", "node2", "eth1", 2014
@@ -56,8 +57,8 @@ def served(pair, tmp_path_factory):
 def start_server(fleet, address):
     fleet.ssh(
         SERVER,
-        f"chmod +x {FOLDER}/rpcapd; systemctl reset-failed {UNIT} 2>/dev/null; systemd-run -q --unit={UNIT} "
-        f"{FOLDER}/rpcapd -4 -n -b {address} -p {PORT}; until ss -tln | grep -q {address}:{PORT}; do sleep 0.1; done",
+        f"{WITHIN}chmod +x {FOLDER}/rpcapd; systemctl reset-failed {UNIT} 2>/dev/null; systemd-run -q --unit={UNIT} "
+        f"{FOLDER}/rpcapd -4 -n -b {address} -p {PORT}; within 'ss -tln | grep -q {address}:{PORT}' /dev/null",
     )
 
 
@@ -66,8 +67,8 @@ def listen(fleet, address, name, wanted):
     words = f"{FOLDER}/{name}.pcap {address} {PORT} {DEVICE} 0 '{wanted}'"
     fleet.ssh(
         COLLECTOR,
-        f"cd {FOLDER}; (python3 supervisor.pyz rpcap {words} 2>{name}.log </dev/null >/dev/null & echo $! >{name}.pid; wait $!; echo $? >{name}.rc) "
-        f">/dev/null 2>&1 & until grep -q rpcap: {FOLDER}/{name}.log; do sleep 0.1; done",
+        f"{WITHIN}cd {FOLDER}; (python3 supervisor.pyz rpcap {words} 2>{name}.log </dev/null >/dev/null & echo $! >{name}.pid; wait $!; echo $? >{name}.rc) "
+        f">/dev/null 2>&1 & within 'grep -q rpcap: {FOLDER}/{name}.log' {FOLDER}/{name}.log",
     )
 
 
