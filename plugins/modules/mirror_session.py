@@ -81,6 +81,12 @@ options:
         description: Several of them, where the platform can do that.
         type: list
         elements: str
+      reflector_port:
+        description:
+          - On Comware, a port that floods the copies into the RSPAN VLAN, instead of O(destination.interface), the port to the
+            next switch. It is a port that nothing is plugged into. The switch resets it to factory settings, so this needs
+            O(allow_port_reset=true).
+        type: str
       remote_vlan:
         description: The RSPAN VLAN. It has to exist.
         type: int
@@ -146,6 +152,12 @@ options:
     description: Change or remove a session also when it is somebody else's.
     type: bool
     default: false
+  allow_port_reset:
+    description:
+      - Lets the switch reset O(destination.reflector_port) to factory settings. Nothing brings its settings back. They are named
+        in the refusal without this, in a warning with it, and in the journal.
+    type: bool
+    default: false
   recreate:
     description:
       - Whether a session is removed and made anew where that is the only way to change it, which interrupts it.
@@ -162,10 +174,13 @@ options:
   verify:
     description:
       - The configuration is always read again. With V(operational) it is a failure too when the switch says that the session
-        does not work, for example because no route leads to the collector. Otherwise that is a warning.
+        does not work, for example because no route leads to the collector. Otherwise that is a warning where the session was
+        there already, and a failure after ten seconds where it is new or changed.
+      - With V(none) the session is left as it was made, whether it works or not, for example before there is a route. The
+        configuration is read again all the same, since the journal has to know it.
       - Only platforms that say so when they are read know of it, which are those that are reached by ssh.
     type: str
-    choices: [config, operational]
+    choices: [none, config, operational]
     default: config
   campaign:
     description:
@@ -257,7 +272,9 @@ commands:
   elements: str
   sample: [monitor session CAP-A source Ethernet3 both, monitor session CAP-A destination Ethernet48]
 sessions:
-  description: All sessions, by name. Lines that are not understood are in C(unknown) of their session.
+  description:
+    - All sessions, by name. Lines that are not understood are in C(unknown) of their session. C(foreign) is there where the
+      platform has a place for our mark and the session has none.
   returned: O(state=gathered) and O(state=parsed)
   type: dict
 restored:
@@ -281,11 +298,11 @@ from ..module_utils._module import FOREVER, expire, place_of, run
 from ..module_utils.host import Host
 from ..module_utils.session.expiry import seconds_of
 from ..module_utils.settings.journal import ROOT, Store, valid_id
-from ..module_utils.settings.mirror_session import read_text, save
+from ..module_utils.settings.mirror_session import Permits, read_text, save
 from ..module_utils.settings.model import Refused
 from ..module_utils.switches.cli import Switch
 from ..module_utils.switches.platform import Platform, plan
-from ..module_utils.switches.present import Asked, key_of, open_sessions, plain, put_back, reach, runs_of
+from ..module_utils.switches.present import Asked, key_of, lost, open_sessions, plain, put_back, reach, runs_of
 from ..module_utils.switches.registry import platform_of
 from ..module_utils.switches.session import as_options, from_options
 
@@ -317,6 +334,7 @@ SESSION: dict[str, t.Any] = {
         "options": {
             "interface": {"type": "str"},
             "interfaces": {"type": "list", "elements": "str"},
+            "reflector_port": {"type": "str"},
             "remote_vlan": {"type": "int"},
             "erspan": {"type": "dict", "options": ERSPAN},
         },
@@ -335,9 +353,10 @@ OPTIONS: dict[str, t.Any] = {
     },
     "platform": {"type": "str"},
     "replace_foreign": {"type": "bool", "default": False},
+    "allow_port_reset": {"type": "bool", "default": False},
     "recreate": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
     "save": {"type": "str", "choices": ["never", "changed", "always"], "default": "never"},
-    "verify": {"type": "str", "choices": ["config", "operational"], "default": "config"},
+    "verify": {"type": "str", "choices": ["none", "config", "operational"], "default": "config"},
     "campaign": {"type": "str", "default": "standing"},
     "expires": {"type": "str"},
     "journal": {"type": "path", "default": "evidence/switches"},
@@ -377,8 +396,11 @@ def change(module: AnsibleModule, platform: Platform, host: Host, store: Store) 
     key = key_of(platform, params["session"])
     options = wanted(params) if params["state"] == "present" else None
     seconds = seconds_of(params["expires"] or FOREVER)
-    asked = Asked(key, options, valid_id(params["campaign"]), params["replace_foreign"], params["recreate"] == "auto", seconds)
+    permits = Permits(params["replace_foreign"], params["recreate"] == "auto", params["allow_port_reset"], params["verify"] == "none")
+    asked = Asked(key, options, valid_id(params["campaign"]), permits, seconds)
     outcome = reach(host, store, platform, asked, module.check_mode)
+    if gone := lost(outcome):
+        module.warn(f"the reflector port {'would lose' if module.check_mode else 'lost'} its settings for good: {'; '.join(gone)}")
     if seconds and not platform.host and not platform.timer:
         why = platform.caps.reasons.get("timer", "nothing on the switch can remove a session later")
         module.warn(f"{platform.name} does not end the session by itself: {why}. End it with state: absent, or with restore.yml.")
@@ -407,7 +429,7 @@ def restored(module: AnsibleModule, platform: Platform, host: Host, store: Store
 
 def look_at_work(module: AnsibleModule, platform: Platform, host: Host) -> None:
     """Say what the switch itself finds wrong with the session that was asked for."""
-    if module.params["state"] != "present" or module.check_mode or not platform.host:
+    if module.params["state"] != "present" or module.params["verify"] == "none" or module.check_mode or not platform.host:
         return
     session = platform.parse(read_text(host, platform)).get(module.params["session"])
     if session and session.fault:

@@ -234,7 +234,12 @@ def tor(tmp_path: pathlib.Path, collections: None) -> t.Iterator[FakeSwitch]:
     switch = FakeSwitch("comware", "tor1", t.cast("Device", MODELS["comware"](CASES["comware"].before)))
     with Server(switch) as server:
         hosts = inventory(tmp_path, {"comware": server.port})
-        asked = {"switch_mirror_sessions": [CASES["comware"].sessions["first"]], "switch_mirror_journal": str(tmp_path / "journals")}
+        remote = {"session": 2, "sources": rx("GE1/0/5"), "destination": {"remote_vlan": 1900, "reflector_port": "GE1/0/6"}}
+        asked = {
+            "switch_mirror_sessions": [CASES["comware"].sessions["first"], remote],
+            "switch_mirror_allow_port_reset": True,
+            "switch_mirror_journal": str(tmp_path / "journals"),
+        }
         hosts["all"]["children"]["switches"]["hosts"]["comware"].update(asked)
         (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
         yield switch
@@ -245,6 +250,7 @@ def test_the_playbook_mirrors_and_restore_takes_it_back(tor, tmp_path):
     made = playbook(tmp_path, "playbooks/switch_mirror.yml")
     assert made.returncode == 0, made.stdout + made.stderr
     assert "mirroring-group 1 local" in tor.device.running()
+    assert "mirroring-group 2 reflector-port" in tor.device.running(), "the switch asked and was answered"
     done = playbook(tmp_path, "playbooks/restore.yml", "-e", "campaign=standing-switch-mirror")
     assert done.returncode == 0, done.stdout + done.stderr
     assert shown("comware", tor.device) == before

@@ -58,8 +58,12 @@ class Terminal:
 
     def __init__(self, switch: FakeSwitch) -> None:
         self.switch, self.configuring = switch, False
+        #: The line that waits for an answer.
+        self.asking = ""
 
     def prompt(self) -> str:
+        if self.asking:
+            return self.switch.device.question
         vendor = self.switch.vendor
         shape = vendor.inside if self.configuring else vendor.prompt
         return shape.format(host=self.switch.host, mode=self.switch.device.mode)
@@ -82,6 +86,12 @@ class Terminal:
         return vendor.answers.get(line, vendor.invalid)
 
     def _configure(self, line: str) -> str:
+        if self.asking:
+            waiting, self.asking = self.asking, ""
+            return self.switch.configure(waiting) if line in ("y", "Y") else ""
+        if re.fullmatch(self.switch.device.asks, line):
+            self.asking = line
+            return ""
         if re.fullmatch(self.switch.vendor.leave, line) or (line in ("exit", "quit") and not self.switch.device.stack):
             self.configuring, self.switch.device.stack = False, []
             return ""

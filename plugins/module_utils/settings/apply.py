@@ -89,10 +89,14 @@ def apply(host: Host, store: Store, owner: Owner, desired: Mapping[Key, Value]) 
         states = store.open_states()
         refuse_conflicts(states, owner.campaign, plan.targets)
         before = {key: plan.snapshot.get(key) for key in plan.targets}
-        if not plan.changes and owner.campaign.startswith(STANDING):
+        _finish(host, states.values(), plan.targets)
+        idle = not plan.changes and owner.campaign.startswith(STANDING)
+        if idle and not (owner.campaign in states and states[owner.campaign].unfinished):
             return Outcome(before, before, [], [], [])
         journal = store.journal(owner.campaign)
         known = _settled(host, journal, owner)
+        if idle:
+            return Outcome(before, before, [], [], [])
         reached = Reached(plan.snapshot, [], None)
         if plan.changes:
             reached = _change(host, journal, known.intents + 1, plan, relied_values(states.values(), plan))
@@ -117,6 +121,7 @@ def restore(host: Host, store: Store, campaign: str) -> list[Restored]:
         held = dict(reversed(list(_held(host, state, boot).items())))
         seen = look(host, held)
         results = {key: _hand_over(store, others, key, entry, judge(key, entry, seen, boot)) for key, entry in held.items()}
+        results = {key: _finished(host, key, result) for key, result in results.items()}
         results.update(_put_back(host, results, {key for key, entry in held.items() if entry.effect}))
         _conclude(journal, list(results.values()))
         return list(results.values())
@@ -209,6 +214,22 @@ def relied_values(states: Iterable[State], plan: Plan) -> dict[Key, Value]:
 
 def side_effects(plan: Plan, after: Mapping[Key, Value]) -> list[Change]:
     return [change for change in differences(plan.snapshot, after) if change.key not in plan.targets]
+
+
+def _finish(host: Host, states: Iterable[State], targets: Mapping[Key, Value]) -> None:
+    """Do what crashes in changes to the same keys, whoever made them, may have left undone."""
+    for group in dict.fromkeys((key.kind, key.scope) for state in states for key in state.unfinished if key in targets):
+        KINDS[group[0]].finish(host, group[1])
+
+
+def _finished(host: Host, key: Key, result: Restored) -> Restored:
+    """Return *result*, for a key that is in place already once the rest of the change is too: an earlier restore may have crashed."""
+    if result.outcome == "already" and key.kind in KINDS:
+        try:
+            KINDS[key.kind].finish(host, key.scope)
+        except (Refused, CommandMissing) as error:
+            return result._replace(outcome="failed", reason=str(error))
+    return result
 
 
 def _settled(host: Host, journal: Journal, owner: Owner) -> State:

@@ -23,6 +23,10 @@ if t.TYPE_CHECKING:
 
 #: Marks a value that says only what somebody wants: a switch may have more to say of the session.
 AT_LEAST = "at_least"
+#: What reaching such a value costs: lines of the configuration that the switch wipes out and nobody brings back.
+LOST = "lost"
+#: In such a value: nobody waits until the switch finds that the session works.
+UNWATCHED = "unwatched"
 
 LONGEST_MARK = 32  # NX-OS takes no longer description
 
@@ -45,12 +49,13 @@ class MirrorSession(Kind):
         """Each wish is what wish() returns; the value to reach is the session, completed by what it already has."""
         platform, sessions = platform_of(scope), dict(reading.facts["sessions"])
         goals = {name: _goal(platform, wish, name, sessions.get(name)) for name, wish in wanted.items()}
+        extras = {name: _extras(platform, wish, goals[name], sessions.get(name), reading.facts["text"]) for name, wish in wanted.items()}
         sessions.update((name, goal) for name, goal in goals.items() if goal)
         for name, goal in goals.items():
             if goal and goal is not reading.facts["sessions"].get(name):
                 check_others(platform, goal, {key: other for key, other in sessions.items() if goals.get(key, other) is not None})
                 platform.refuse(goal, reading.facts["text"])
-        return {name: goal and {AT_LEAST: as_options(goal)} for name, goal in goals.items()}
+        return {name: goal and {AT_LEAST: as_options(goal), **extras[name]} for name, goal in goals.items()}
 
     def met(self, wanted: Value, found: Value) -> bool:
         if not wanted or not found or AT_LEAST not in wanted:
@@ -76,23 +81,39 @@ class MirrorSession(Kind):
             found += change(platform, goal, session_of(have) if have else None, exact)[1]
         return found
 
-    def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
-        commands = self.commands(scope, wanted, current)
-        run(host, platform_of(scope), commands)
+    def finish(self, host: Host, scope: str) -> None:
         if not isinstance(host, Switch):
-            onbox.settle(platform_of(scope), host, [name for name, value in wanted.items() if value])
+            onbox.apply(host, platform_of(scope).finish)
+
+    def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
+        platform = platform_of(scope)
+        for name, value in wanted.items():
+            if value and AT_LEAST not in value:
+                _refuse_loss(host, platform, session_of(value), session_of(current[name]) if current.get(name) else None)
+        run(host, platform, self.commands(scope, wanted, current))
+        if not isinstance(host, Switch):
+            onbox.settle(platform, host, [name for name, value in wanted.items() if value and not value.get(UNWATCHED)])
 
 
-def wish(want: Mapping[str, Value] | None, campaign: str, ours: Collection[str], replace_foreign: bool, recreate: bool) -> Value:
+class Permits(t.NamedTuple):
+    """What may be done beside what is harmless, and with *unwatched* that nobody waits until the session works."""
+
+    replace_foreign: bool = False
+    recreate: bool = True
+    port_reset: bool = False
+    unwatched: bool = False
+
+
+def wish(want: Mapping[str, Value] | None, campaign: str, ours: Collection[str], permits: Permits) -> Value:
     """Return what to ask for: *want* are the options of a session, None for none; *ours* are sessions that our journals hold."""
     mark = f"{OWNER}-{campaign}"[:LONGEST_MARK]
-    return {"session": want, "mark": mark, "ours": list(ours), "replace_foreign": replace_foreign, "recreate": recreate}
+    return {"session": want, "mark": mark, "ours": list(ours), **permits._asdict()}
 
 
 def session_of(options: Mapping[str, Value]) -> Session:
     """Return the session in a value of this kind."""
     options = options.get(AT_LEAST, options)
-    return dataclasses.replace(from_options(options), unknown=tuple(options.get("unknown") or ()))
+    return dataclasses.replace(from_options(options), unknown=tuple(options.get("unknown") or ()), mine=False if options.get("foreign") else None)
 
 
 def read_text(host: Host, platform: Platform) -> str:
@@ -134,6 +155,25 @@ def _goal(platform: Platform, asked: Mapping[str, Value], name: str, have: Sessi
     if planned.how == "recreate" and not asked["recreate"]:
         raise Refused(f"session {name} of {platform.name} can only be changed by making it anew, which recreate: never forbids")
     return planned.after
+
+
+def _extras(platform: Platform, asked: Mapping[str, Value], goal: Session | None, have: Session | None, text: str) -> dict[str, Value]:
+    """Return what the value to reach has beside the session. Raises Refused where it costs what nobody allowed."""
+    lost = platform.loses(goal, have, text) if goal is not None and goal is not have else None
+    if goal is not None and lost is not None and not asked["port_reset"]:
+        raise Refused(f"{_reset(platform, goal, lost)}: say allow_port_reset: true, or send the copies out by interfaces instead")
+    return {**({LOST: lost} if lost else {}), **({UNWATCHED: True} if asked["unwatched"] else {})}
+
+
+def _reset(platform: Platform, goal: Session, lost: Sequence[str]) -> str:
+    costs = f", which loses {'; '.join(lost)}" if lost else ""
+    return f"{platform.name} resets {goal.reflector_port} to factory settings to make it a reflector port{costs}"
+
+
+def _refuse_loss(host: Host, platform: Platform, goal: Session, have: Session | None) -> None:
+    """Refuse to put back a session that would wipe out what somebody has set since: the permission was for what was there then."""
+    if goal.reflector_port is not None and (lost := platform.loses(goal, have, read_text(host, platform))):
+        raise Refused(f"{_reset(platform, goal, lost)}, set since: put it back by hand")
 
 
 def _marked(platform: Platform, want: Session, mark: str, have: Session | None) -> Session:

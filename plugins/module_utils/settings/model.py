@@ -132,6 +132,9 @@ class Kind:
             if not self.accepted(done):
                 raise Refused(f"{done.command}: {done.message}")
 
+    def finish(self, host: Host, scope: str) -> None:
+        """Do again what a crash within write() may have left undone although every value reads as wanted. Raises Refused."""
+
     def accepted(self, done: Result) -> bool:
         """Whether the tool's exit code lets reading back decide."""
         return done.rc == 0

@@ -38,21 +38,26 @@ class Switch(Host):
         """
         for line in typing.enter:
             self.send(line)
-        said, refused = self._typed(commands, typing.chatter)
+        said, refused = self._typed(commands, typing)
         for line in typing.abandon if refused else typing.leave:
             with contextlib.suppress(Refused):  # a connection that broke needs no leaving
                 self.send(line)
         if said:
             raise Refused("; ".join(said))
 
-    def _typed(self, lines: Iterable[str], chatter: str) -> tuple[list[str], bool]:
+    def _typed(self, lines: Iterable[str], typing: Typing) -> tuple[list[str], bool]:
         """Return what the switch said to *lines*, and whether one of them was refused, after which no other was typed."""
         said: list[str] = []
         for line in lines:
             try:
-                words = " ".join(re.sub(chatter, "", self.send(line)).split())
+                words = " ".join(re.sub(typing.chatter, "", self.send(line, _answer(line, typing))).split())
             except Refused as refusal:
                 return [*said, str(refusal)], True
             if words:
                 said.append(f"the switch answered {line!r} with {words!r}")
         return said, False
+
+
+def _answer(line: str, typing: Typing) -> tuple[str, str] | None:
+    """Return the question that the switch asks when *line* is typed, and the answer."""
+    return next(((question, answer) for asking, question, answer in typing.asks if re.fullmatch(asking, line)), None)

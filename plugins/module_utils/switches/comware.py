@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """H3C and HPE Comware 7: mirroring groups, whose ports are printed within the interfaces wherever they were typed. Pure.
 
-Read in H3C's configuration guides and command references and in recorded configurations; not proven on a switch. A
-reflector port, which the switch resets to factory settings, is never typed.
+Read in H3C's configuration guides and command references and in recorded configurations; not proven on a switch.
 """
 
 from __future__ import annotations
@@ -23,12 +22,14 @@ if t.TYPE_CHECKING:
 CAPABILITIES = Capabilities(
     types={
         "local": options("interfaces"),
-        "rspan_source": options("interfaces", "remote_vlan"),
+        "rspan_source": options("interfaces", "reflector_port", "remote_vlan"),
         "rspan_destination": options("interfaces", "remote_vlan"),
         "erspan_source": options("interfaces", "destination_ip", "source_ip", "dscp", "vrf"),
     },
     numbers=(1, 15),
-    required={"rspan_source": ("interfaces",), "erspan_source": ("interfaces", "source_ip")},
+    required={"erspan_source": ("interfaces", "source_ip")},
+    either={"rspan_source": ("interfaces", "reflector_port")},
+    exclusive=(("interfaces", "reflector_port"),),
     can_disable=False,
     reasons={
         "erspan_id": "its monitor port has no session id",
@@ -92,6 +93,8 @@ def _fields(session: Session, line: str) -> dict[str, t.Any] | None:
     interface, rest = (line.split(" ", 1) + [""])[:2]
     if match := re.fullmatch(r"mirroring-port (both|inbound|outbound)", rest):
         return {"sources": session.sources + sources("interface", interface, _WAYS[match[1]], canonical)}
+    if rest == "reflector-port":
+        return {"reflector_port": interface}
     if match := _END.fullmatch(rest):
         words = match[1].split()
         tunnel = {_WORDS[word]: value(_WORDS[word], text) for word, text in zip(words[::2], words[1::2])}
@@ -121,9 +124,26 @@ def _lines(session: Session) -> dict[str, str]:
     end = "monitor-egress" if session.type == "rspan_source" else "monitor-port"
     tunnel = "".join(f" {word} {getattr(session, option)}" for word, option in _WORDS.items() if getattr(session, option) is not None)
     found.update({f"{end} {name}{tunnel}": f"{end} {name}" for name in session.interfaces})
+    if session.reflector_port:
+        found[f"reflector-port {session.reflector_port}"] = f"reflector-port {session.reflector_port}"
     for source in session.sources:
         key = f"mirroring-{'port' if source.kind == 'interface' else 'vlan'} {source.name}"
         found[f"{key} {ways[source.direction]}"] = key
+    return found
+
+
+def loses(goal: Session, have: Session | None, text: str) -> list[str] | None:
+    """Return the settings of the port that is to become a reflector port: the switch resets it to factory settings."""
+    if goal.reflector_port is None or (have is not None and have.reflector_port == goal.reflector_port):
+        return None
+    interface, found = "", []
+    for indent, line in lines(text):
+        if match := _INTERFACE.fullmatch(line):
+            interface = canonical(match[1])
+        elif not indent:
+            interface = ""
+        elif interface == goal.reflector_port and not _LINE.fullmatch(line) and line != "port link-mode bridge":
+            found.append(line)
     return found
 
 
@@ -141,6 +161,12 @@ def _stop(name: str, text: str) -> list[str]:
     return [f"undo {line}" for line in held(text, f"scheduler schedule {TIMER}{name}", f"scheduler job {TIMER}{name}")]
 
 
+_QUESTION = r"Continue\? ?\[Y/N\]:?"
+_TYPING = VIEWS._replace(
+    asks=((r"mirroring-group \d+ reflector-port \S+", _QUESTION, "y"),),
+    chatter=rf"This operation may delete all settings made on the interface\.\s*{_QUESTION}\s*[yY]?",
+)
+
 _JOB = re.compile(rf"scheduler (?:job|schedule) {TIMER}(\d{{1,5}})")
 _TIME = re.compile(r"time .+")
 
@@ -152,8 +178,9 @@ PLATFORM = Platform(
     render=render,
     caps=CAPABILITIES,
     interface=canonical,
+    loses=loses,
     save="save force",
-    typing=VIEWS,
+    typing=_TYPING,
     timer=Timer(
         reads=("display current-configuration",),
         parse=lambda text: jobs(text, _JOB, _TIME),

@@ -136,11 +136,12 @@ def _tunnelled(session: Session, port: str | None, device: Row) -> Session:
     ends = left.pop("remote_ip", None), left.pop("local_ip", None)
     key = left.pop("key", None)
     unknown = [f"option {name}={value}" for name, value in sorted(left.items()) if name not in SILENT]
-    unknown += [f"output port {port}"] if port != tunnel(session.name) else []
+    theirs = (port,) if port and port != tunnel(session.name) else ()
+    unknown += [f"output port {name}" for name in theirs]
     unknown += [f"option {name}={value}" for name, value in (("key", key), ("tos", tos), ("ttl", ttl)) if _number(value) is None and value]
     dscp = _number(tos)
     return dataclasses.replace(
-        session, type="erspan_source", interfaces=(), destination_ip=ends[0], source_ip=ends[1], erspan_id=_number(key),
+        session, type="erspan_source", interfaces=theirs, destination_ip=ends[0], source_ip=ends[1], erspan_id=_number(key),
         header_type=next((header for header, value in VERSIONS.items() if value == version), None),
         dscp=None if dscp is None else dscp >> 2, ttl=_number(ttl), unknown=(*session.unknown, *unknown),
     )  # fmt: skip
@@ -158,7 +159,7 @@ def render(want: Session | None, have: Session | None) -> list[str]:
     if want == have:
         return []
     if want is not None:
-        return [_transaction(_reach(want, fresh=have is None)), PURGE]
+        return [_transaction(_reach(want, have)), PURGE]
     return [_transaction(_gone(have)), PURGE] if have else []
 
 
@@ -170,15 +171,24 @@ def _gone(have: Session) -> Iterable[list[str]]:
     """Yield what removes *have*; the port of a tunnel that is not ours stays."""
     yield ["--id=@m", "get", "Mirror", have.name]
     yield ["remove", "Bridge", str(have.bridge), "mirrors", "@m"]
-    if have.type == "erspan_source" and have.mine is not False:
-        yield ["--if-exists", "del-port", str(have.bridge), tunnel(have.name)]
+    if _own_port(have) and have.mine is not False:
+        yield _without_port(have)
 
 
-def _reach(want: Session, fresh: bool) -> Iterable[list[str]]:
-    """Yield what makes *want*: its tunnel port if it has one, and all columns of its mirror."""
+def _without_port(session: Session) -> list[str]:
+    return ["--if-exists", "del-port", str(session.bridge), tunnel(session.name)]
+
+
+def _own_port(session: Session) -> bool:
+    """Whether the tunnel of *session* is called as ours are; the port of a mirror that was made by others is among its interfaces."""
+    return session.type == "erspan_source" and not session.interfaces
+
+
+def _reach(want: Session, have: Session | None) -> Iterable[list[str]]:
+    """Yield what makes *want*: its tunnel port if it has one of ours, and all columns of its mirror."""
     ways = {way: [s.name for s in want.sources if s.kind == "interface" and s.direction in (way, "both")] for way in ("rx", "tx")}
-    output = tunnel(want.name) if want.type == "erspan_source" else next(iter(want.interfaces), None)
-    if want.type == "erspan_source":
+    output = tunnel(want.name) if _own_port(want) else next(iter(want.interfaces), None)
+    if _own_port(want):
         yield ["--may-exist", "add-port", str(want.bridge), tunnel(want.name), *_port(want)]
     handles = {name: f"@p{number}" for number, name in enumerate(sorted({*ways["rx"], *ways["tx"], *([output] if output else [])}))}
     for name, handle in handles.items():
@@ -192,8 +202,12 @@ def _reach(want: Session, fresh: bool) -> Iterable[list[str]]:
         f"snaplen={want.truncate or '[]'}",
         *_notes(want),
     ]
-    if not fresh:
+    if have:
         yield ["set", "Mirror", want.name, *columns]
+        if want.mine is False:
+            yield ["remove", "Mirror", want.name, "external_ids", "owner"]
+        if _own_port(have) and not _own_port(want):
+            yield _without_port(have)
         return
     yield ["--id=@m", "create", "Mirror", f"name={want.name}", *columns]
     yield ["add", "Bridge", str(want.bridge), "mirrors", "@m"]
@@ -210,7 +224,7 @@ def _vlans(want: Session) -> list[str]:
 
 def _notes(want: Session) -> list[str]:
     described = [f'external_ids:description="{want.description}"'] if want.description else []
-    return [f"external_ids:owner={OWNER}", *described]
+    return [*([] if want.mine is False else [f"external_ids:owner={OWNER}"]), *described]
 
 
 def _port(want: Session) -> list[str]:
@@ -233,4 +247,5 @@ PLATFORM = Platform(
     render=render,
     caps=CAPABILITIES,
     host=True,
+    finish=(PURGE,),
 )

@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
 #: Text that may stand in a command line: nothing that ends a line, a word, a quotation, or asks for help.
 WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@-]{0,125}")
 PLAIN = re.compile(r"[A-Za-z0-9_.:/@(),+=-](?:[A-Za-z0-9_.:/@(),+= -]{0,238}[A-Za-z0-9_.:/@(),+=-])?")
-WORDS = ("interfaces", "vrf", "acl", "bridge")
+WORDS = ("interfaces", "reflector_port", "vrf", "acl", "bridge")
 
 #: Words that stand for every session, or for none, on one platform or another.
 RESERVED = frozenset({"all", "default", "local", "type", "session"})
@@ -49,15 +49,16 @@ class Capabilities(t.NamedTuple):
     """What a platform can do. What it cannot and somebody asks for is refused with *reasons*, never dropped.
 
     *types* has for each type of session the options that it takes besides sources and enabled; *required* those it cannot
-    do without. *immutable* are the options that only deleting and making the session anew can change. *always_on* are types
-    that run as long as they exist. Of two options that are *exclusive* the one that is asked for displaces the other;
-    "vlan sources" and "interface sources" count as options there.
+    do without, and *either* those of which it needs one. *immutable* are the options that only deleting and making the session
+    anew can change. *always_on* are types that run as long as they exist. Of two options that are *exclusive* the one that is
+    asked for displaces the other; "vlan sources" and "interface sources" count as options there.
     """
 
     types: Mapping[str, frozenset[str]]
     name: str = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
     numbers: tuple[int, int] | None = None
     required: Mapping[str, tuple[str, ...]] = {}
+    either: Mapping[str, tuple[str, ...]] = {}
     directions: Mapping[str, Collection[str]] = {"interface": DIRECTIONS, "vlan": DIRECTIONS}
     limits: Mapping[str, tuple[int, int]] = {}
     reasons: Mapping[str, str] = {}
@@ -76,6 +77,10 @@ def _nothing_else(want: Session, text: str) -> None:
     """Stand for a platform on which nothing outside the session matters."""
 
 
+def _nothing_lost(goal: Session, have: Session | None, text: str) -> list[str] | None:
+    """Stand for a platform on which a session costs nothing."""
+
+
 def _nothing_more(text: str) -> tuple[str, ...]:
     """Stand for a platform that is read at once."""
     return ()
@@ -84,7 +89,8 @@ def _nothing_more(text: str) -> tuple[str, ...]:
 class Typing(t.NamedTuple):
     """What enters configuration mode, what leaves it when all was taken, and what when a line, or the commit, was refused.
 
-    *chatter* is what the switch says to a line that it took. *confirm* is a question that saving asks, and the answer.
+    *chatter* is what the switch says to a line that it took. *confirm* is a question that saving asks, and the answer. *asks* has
+    lines that ask too: a pattern of the line, a pattern of the question, and the answer.
     """
 
     enter: tuple[str, ...] = ("configure terminal",)
@@ -92,6 +98,7 @@ class Typing(t.NamedTuple):
     abandon: tuple[str, ...] = ("end",)
     chatter: str = r"(?!)"
     confirm: tuple[str, str] | None = None
+    asks: tuple[tuple[str, str, str], ...] = ()
 
 
 #: Comware and VRP.
@@ -119,12 +126,13 @@ class Platform(t.NamedTuple):
     """One platform. *parse* takes what *reads* print, one after the other; *render* takes a wish that is checked and complete.
 
     render(None, have) removes the session, render(want, None) makes it, render(want, have) changes it in place.
-    *refuse* raises Refused for what the rest of the configuration forbids. A platform without *timer* says why in
-    caps.reasons["timer"].
+    *refuse* raises Refused for what the rest of the configuration forbids, *loses* returns the lines of it that reaching a session
+    wipes out for good, None where it wipes out nothing. A platform without *timer* says why in caps.reasons["timer"].
 
     *host* platforms run *reads* and commands as programs on the switch itself, the others type them on its command line, the
     commands in configuration mode, followed by *commit* where the platform has one. A program is written as a line of
-    shlex.join() and run as shlex.split() of it, never by a shell: see onbox.py. *parse* and *refuse* of a host platform take the
+    shlex.join() and run as shlex.split() of it, never by a shell: see onbox.py. *finish* are those that a crash may have left undone
+    although the sessions read as wanted; to run them once more than need be does no harm. *parse* and *refuse* of a host platform take the
     transcript of what ran (transcript.py), and *more* returns what else has to be read, given the transcript of *reads*.
     """
 
@@ -136,9 +144,11 @@ class Platform(t.NamedTuple):
     caps: Capabilities
     interface: Callable[[str], str] = str
     refuse: Callable[[Session, str], None] = _nothing_else
+    loses: Callable[[Session, Session | None, str], list[str] | None] = _nothing_lost
     save: str | None = None
     host: bool = False
     more: Callable[[str], tuple[str, ...]] = _nothing_more
+    finish: tuple[str, ...] = ()
     typing: Typing = Typing()
     commit: str | None = None
     timer: Timer | None = None
@@ -156,7 +166,9 @@ class Plan(t.NamedTuple):
 def canonical(platform: Platform, session: Session) -> Session:
     """Return *session* with interfaces named as the device's configuration names them."""
     sources = tuple(Source(s.kind, platform.interface(s.name), s.direction) if s.kind == "interface" else s for s in session.sources)
-    return normal(dataclasses.replace(session, sources=sources, interfaces=tuple(platform.interface(name) for name in session.interfaces)))
+    interfaces = tuple(platform.interface(name) for name in session.interfaces)
+    reflector = platform.interface(session.reflector_port) if session.reflector_port else None
+    return normal(dataclasses.replace(session, sources=sources, interfaces=interfaces, reflector_port=reflector))
 
 
 def check(platform: Platform, want: Session) -> None:
@@ -182,7 +194,13 @@ def _cannot(platform: Platform, what: str, otherwise: str) -> Refused:
 
 
 #: What an exclusive option leaves when it gives way.
-_EMPTY: Mapping[str, dict[str, t.Any]] = {"sources": {"sources": ()}, "vlans": {"vlans": ()}, "acl": {"acl": None, "acl_type": None}}
+_EMPTY: Mapping[str, dict[str, t.Any]] = {
+    "sources": {"sources": ()},
+    "vlans": {"vlans": ()},
+    "acl": {"acl": None, "acl_type": None},
+    "interfaces": {"interfaces": ()},
+    "reflector_port": {"reflector_port": None},
+}
 
 
 def _says(session: Session, what: str) -> bool:
@@ -238,7 +256,7 @@ def _check_sources(platform: Platform, want: Session) -> None:
             raise Refused(f"{name!r} is not a VLAN: it is a number from 1 to 4094")
         if kind == "interface" and not WORD.fullmatch(name):
             raise Refused(f"interface {name!r} is not a name that a switch has")
-        if kind == "interface" and name in want.interfaces:
+        if kind == "interface" and name in ends(want):
             raise Refused(f"{name} cannot be source and destination of one session")
     if len({source.direction for source in want.sources}) > 1 and caps.one_direction:
         raise _cannot(platform, "different directions in one session", "make a session for each direction")
@@ -258,8 +276,16 @@ def check_complete(platform: Platform, goal: Session) -> None:
     """Raise Refused when *goal*, completed from the device, still lacks what its type needs."""
     needed = needs(platform, goal.type) + (["acl"] if goal.acl_type else [])
     missing = [option for option in needed if option not in said(goal)]
+    choice = platform.caps.either.get(goal.type, ())
+    if choice and not any(option in said(goal) for option in choice):
+        missing.append(" or ".join(choice))
     if missing:
         raise Refused(f"session {goal.name} of type {goal.type} on {platform.name} needs {', '.join(missing)}")
+
+
+def ends(session: Session) -> set[str]:
+    """Return the ports of the switch that *session* sends to."""
+    return {*session.interfaces, *([session.reflector_port] if session.reflector_port else [])}
 
 
 def check_others(platform: Platform, goal: Session, sessions: Mapping[str, Session]) -> None:
@@ -270,7 +296,7 @@ def check_others(platform: Platform, goal: Session, sessions: Mapping[str, Sessi
             continue
         taken = {source.name for source in other.sources if source.kind == "interface"}
         shared = set() if platform.caps.shared_sources else sources & taken
-        clash = sorted(shared | sources & set(other.interfaces) | set(goal.interfaces) & (taken | set(other.interfaces)))
+        clash = sorted(shared | sources & ends(other) | ends(goal) & (taken | ends(other)))
         if clash:
             raise Refused(f"{clash[0]} is used by session {other.name} already")
 

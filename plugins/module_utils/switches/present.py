@@ -12,7 +12,7 @@ import typing as t
 
 from ..settings.apply import apply, look, preview, refuse_conflicts, restore
 from ..settings.journal import Owner
-from ..settings.mirror_session import AT_LEAST, run, wish
+from ..settings.mirror_session import AT_LEAST, LOST, Permits, run, wish
 from ..settings.model import Key, Refused
 from .cli import Switch
 from .platform import arm, disarm, timers
@@ -37,8 +37,7 @@ class Asked(t.NamedTuple):
     key: Key
     options: Options | None
     campaign: str
-    replace_foreign: bool
-    recreate: bool
+    permits: Permits = Permits()
     seconds: float | None = None
 
 
@@ -49,7 +48,7 @@ def key_of(platform: Platform, name: str) -> Key:
 def reach(host: Host, store: Store, platform: Platform, asked: Asked, check: bool) -> Outcome:
     """Make, change or remove the session; with *check* say only what would be done. Raises Refused."""
     states = store.open_states()
-    desired = {asked.key: wish(asked.options, asked.campaign, _held(states), asked.replace_foreign, asked.recreate)}
+    desired = {asked.key: wish(asked.options, asked.campaign, _held(states), asked.permits)}
     outcome = preview(host, desired)
     refuse_conflicts(states, asked.campaign, outcome.after)
     if check:
@@ -98,6 +97,11 @@ def _read(host: Switch, timer: Timer) -> str:
 def plain(value: t.Any) -> Options:
     """Return a session's options as the module's user reads them, {} for none."""
     return dict(value.get(AT_LEAST, value)) if value else {}
+
+
+def lost(outcome: Outcome) -> list[str]:
+    """Return the lines that the switch wiped out for the session."""
+    return [line for change in outcome.changes for line in (change.after or {}).get(LOST, ())]
 
 
 def _held(states: Mapping[str, State]) -> list[str]:

@@ -39,6 +39,7 @@ class Session:
     enabled: bool | None = None
     sources: tuple[Source, ...] = ()
     interfaces: tuple[str, ...] = ()
+    reflector_port: str | None = None
     remote_vlan: int | None = None
     destination_ip: str | None = None
     source_ip: str | None = None
@@ -127,6 +128,7 @@ def from_options(options: Mapping[str, t.Any]) -> Session:
         **{name: options.get(name) for name in ("description", "enabled", "truncate", "sample", "bridge")},
         "sources": tuple(_source(source) for source in options.get("sources") or ()),
         "interfaces": tuple(interfaces),
+        "reflector_port": destination.get("reflector_port"),
         "remote_vlan": destination.get("remote_vlan"),
         "gre_protocol": _number("gre_protocol", erspan.get("gre_protocol")),
         "vlans": tuple(chosen.get("vlans") or ()),
@@ -161,9 +163,11 @@ def _source(options: Mapping[str, t.Any]) -> Source:
 
 
 def as_options(session: Session) -> dict[str, t.Any]:
-    """Return what the module's user reads: the options that make *session*, and `unknown` lines where there are some."""
+    """Return what the module's user reads: the options that make *session*, `unknown` lines where there are some, and `foreign` where
+    the platform has a place for our mark and it is not there.
+    """
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in said(session).items()}
-    destination: dict[str, t.Any] = {name: values[name] for name in ("interfaces", "remote_vlan") if name in values}
+    destination: dict[str, t.Any] = {name: values[name] for name in ("interfaces", "reflector_port", "remote_vlan") if name in values}
     if erspan := {name: values[name] for name in ERSPAN if name in values}:
         destination["erspan"] = erspan
     options: dict[str, t.Any] = {
@@ -174,6 +178,7 @@ def as_options(session: Session) -> dict[str, t.Any]:
         "destination": destination,
         "filter": {name: values[name] for name in ("vlans", "acl", "acl_type") if name in values},
         "unknown": list(session.unknown),
+        "foreign": True if session.mine is False else None,
     }
     return {key: value for key, value in options.items() if value not in (None, [], {})}
 

@@ -184,7 +184,7 @@ def _unhooked(name: str, hook: Hook) -> str:
 def _hooked(want: Session, hook: Hook) -> str:
     target = tunnel(want.name) if want.type == "erspan_source" else want.interfaces[0]
     rule = f"tc filter add dev {hook[0]} {HOOKS[hook[1]]} protocol all pref {preference(want.name, hook[1])} matchall"
-    return f"{rule} action mirred egress mirror dev {target} continue cookie {COOKIE}"
+    return f"{rule} action mirred egress mirror dev {target} continue{'' if want.mine is False else f' cookie {COOKIE}'}"
 
 
 def _device(want: Session, have: Session | None) -> Iterable[str]:

@@ -15,7 +15,8 @@ Both = frozenset({"rx", "tx"})
 class Device:
     """The configuration mode of a switch that cannot run here.
 
-    apply(line) takes a line as typed in configuration mode and returns what the switch answers: nothing when it is content.
+    apply(line) takes a line as typed in configuration mode and returns what the switch answers: nothing when it is content. Lines
+    that match *asks* are taken as answered with yes; a terminal asks *question* first.
     running() is the whole running configuration, show(command) what a command of `Platform.reads` prints. *mode* is what the
     vendor's prompt says of the submode. elapse(minutes) lets time go by, and jobs of the switch run. Device(text) starts
     from a running configuration.
@@ -30,6 +31,8 @@ class Device:
     separator = ""
     interface_words = r"(?:no )?(?:description|switchport|ip|ipv6|mtu|speed|shutdown|channel-group|port|undo|lldp|spanning-tree)\b.*"
     initial = ""
+    asks = r"(?!)"
+    question = ""
 
     def __init__(self, text: str = "") -> None:
         self.stack: list[tuple[str, t.Any]] = []

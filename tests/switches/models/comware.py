@@ -37,15 +37,15 @@ class Comware(Device):
             (r"undo mirroring-group (\d+) mirroring-port (.+)", "no_source"),
             (r"mirroring-group (\d+) mirroring-vlan ([\d to]+) (both|inbound|outbound)", "vlan"),
             (r"undo mirroring-group (\d+) mirroring-vlan ([\d to]+)", "no_vlan"),
-            (rf"mirroring-group (\d+) (monitor-port|monitor-egress) ({IF})( .+)?", "end"),
-            (rf"undo mirroring-group (\d+) (monitor-port|monitor-egress) ({IF})", "no_end"),
+            (rf"mirroring-group (\d+) (monitor-port|monitor-egress|reflector-port) ({IF})( .+)?", "end"),
+            (rf"undo mirroring-group (\d+) (monitor-port|monitor-egress|reflector-port) ({IF})", "no_end"),
             (r"(undo )?mirroring-group (\d+) remote-probe vlan (\d+)", "probe"),
             (r"(undo )?scheduler (job|schedule) (\S+)", "scheduler"),
             (rf"interface ({IF})", "interface"),
         ),
         "config-if": (
             (r"mirroring-group (\d+) (mirroring-port) (both|inbound|outbound)", "inside"),
-            (r"mirroring-group (\d+) (monitor-port|monitor-egress)( .+)?", "inside"),
+            (r"mirroring-group (\d+) (monitor-port|monitor-egress|reflector-port)( .+)?", "inside"),
             (Device.interface_words, "interface_line"),
         ),
         "config-job": ((r"command (\d+) (.+)", "command"),),
@@ -53,6 +53,8 @@ class Comware(Device):
     }
     invalid = "% Unrecognized command found at '^' position."
     separator = "#"
+    asks = rf"mirroring-group \d+ reflector-port {IF}"
+    question = "This operation may delete all settings made on the interface. Continue? [Y/N]:"
 
     def setup(self) -> None:
         self.groups: dict[int, dict[str, t.Any]] = {}
@@ -123,6 +125,10 @@ class Comware(Device):
             return "The mirroring group does not exist."
         if group["end"] and name not in group["end"]:
             return "The mirroring group already has a monitor port."
+        if word == "reflector-port":
+            if group["kind"] != "remote-source":
+                return "Only a remote source group has a reflector port."
+            self.interfaces[name] = []
         self.interfaces.setdefault(name, [])
         group["end"] = {name: f"{word}{rest or ''}"}
         return ""

@@ -100,6 +100,8 @@ class Ovs(Box):
             self.fill(row, rest[1:])
         elif verb == "set":
             self.fill(self.find(*rest[:2]), rest[2:])
+        elif verb == "remove" and rest[2] == "external_ids":
+            self.find(*rest[:2])["external_ids"].pop(rest[3], None)
         elif verb in ("add", "remove"):
             mirrors = self.find(*rest[:2])[rest[2]]
             (mirrors.append if verb == "add" else mirrors.remove)(self.handles[rest[3]])

@@ -8,15 +8,18 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
+import shlex
 import typing as t
 
 import pytest
-from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host
+from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host, Result
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.journal import Store
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.mirror_session import Permits
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.cli import Switch
+from ansible_collections.wirefleet.capture.plugins.module_utils.switches.ovs import PURGE, tunnel
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.platform import timers
-from ansible_collections.wirefleet.capture.plugins.module_utils.switches.present import Asked, key_of, plain, put_back, reach, runs_of
+from ansible_collections.wirefleet.capture.plugins.module_utils.switches.present import Asked, key_of, lost, plain, put_back, reach, runs_of
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.registry import PLATFORMS
 
 from tests.switches.models import MODELS
@@ -55,7 +58,7 @@ class Bench:
         self.typed: list[str] = []
         self.host = Switch(self.ask)
 
-    def ask(self, line: str, _question: str | None, _answer: str | None) -> str:
+    def ask(self, line: str, question: str | None, answer: str | None) -> str:
         if self.break_at == "broken":
             raise Refused("the connection to the switch broke")
         if line in (*self.platform.reads, *(self.platform.timer.reads if self.platform.timer else ()), "show clock"):
@@ -69,6 +72,9 @@ class Bench:
             raise Refused("the connection to the switch broke")
         if self.refuse and re.search(self.refuse, line):
             return "% No hardware resource"
+        if re.fullmatch(self.device.asks, line):
+            assert answer == "y" and re.search(str(question), self.device.question)
+            return f"{self.device.question}y\n{self.device.apply(line)}"
         if line in self.platform.typing.leave and not (line == "exit" and self.device.stack):
             self.configuring, self.device.stack = False, []
             return ""
@@ -86,10 +92,9 @@ class Bench:
         }
 
     def reach(self, options: dict[str, t.Any] | None, campaign: str = "storm", name: str = "", **more: t.Any) -> Outcome:
-        asked = {"replace_foreign": False, "recreate": True, "seconds": None, "check": False, **more}
-        check = asked.pop("check")
+        check, seconds = more.pop("check", False), more.pop("seconds", None)
         key = key_of(self.platform, name or (options or {}).get("session") or self.mine)
-        return reach(self.host, self.store, self.platform, Asked(key, options, campaign, **asked), check)
+        return reach(self.host, self.store, self.platform, Asked(key, options, campaign, Permits(**more), seconds), check)
 
     def put_back(self, campaign: str = "storm") -> list[Restored]:
         return put_back(self.host, self.store, self.platform, campaign, False)
@@ -247,3 +252,177 @@ def test_another_type_is_made_anew_where_that_is_allowed(tmp_path: pathlib.Path)
         bench.reach(far, recreate=False)
     assert bench.reach(far).commands[0] == "no monitor session CAP"
     assert bench.sessions()["CAP"].type == "erspan_source"
+
+
+REFLECTOR = "interface GigabitEthernet1/0/24\n port access vlan 10\n description uplink\n quit"
+
+
+def remote(bench: Bench, **destination: str) -> dict[str, t.Any]:
+    return {**bench.options(3), "destination": {"remote_vlan": 1900, **destination}}
+
+
+@pytest.fixture
+def comware(tmp_path: pathlib.Path) -> Bench:
+    """A Comware switch on which port 24 has settings."""
+    bench = Bench("comware", tmp_path / "journal")
+    bench.device.batch(REFLECTOR.splitlines())
+    return bench
+
+
+def test_a_port_is_reset_only_when_that_is_said_and_what_it_loses_is_told(comware: Bench) -> None:
+    wish = remote(comware, reflector_port="GE1/0/24")
+    with pytest.raises(Refused, match=r"resets GigabitEthernet1/0/24 .*loses port access vlan 10; description uplink: say allow_port_reset: true"):
+        comware.reach(wish)
+    assert comware.typed == []
+    made = comware.reach(wish, port_reset=True)
+    assert lost(made) == ["port access vlan 10", "description uplink"]
+    assert comware.device.interfaces["GigabitEthernet1/0/24"] == []
+    assert '"lost":["port access vlan 10","description uplink"]' in (pathlib.Path(comware.store.root) / "storm" / "journal.ndjson").read_text()
+    assert not comware.reach(wish).changes, "it is a reflector port now and loses nothing more"
+    comware.put_back()
+    assert set(comware.sessions()) == {comware.theirs}
+
+
+def test_an_egress_port_becomes_a_reflector_port_and_back(comware: Bench) -> None:
+    comware.reach(remote(comware, interface="GE1/0/23"))
+    changed = comware.reach(remote(comware, reflector_port="GE1/0/22"), "storm", port_reset=True)
+    assert changed.commands == ["undo mirroring-group 1 monitor-egress GigabitEthernet1/0/23", "mirroring-group 1 reflector-port GigabitEthernet1/0/22"]
+    comware.reach(remote(comware, interface="GE1/0/23"))
+    assert (comware.sessions()["1"].interfaces, comware.sessions()["1"].reflector_port) == (("GigabitEthernet1/0/23",), None)
+
+
+def test_a_reflector_port_that_somebody_uses_meanwhile_is_not_put_back(comware: Bench) -> None:
+    comware.reach(remote(comware, reflector_port="GE1/0/24"), "first", port_reset=True)
+    comware.reach(remote(comware, interface="GE1/0/23"), "first")
+    comware.store.journal("first").close()
+    comware.device.batch(["mirroring-group 9 local", "undo mirroring-group 1", "mirroring-group 1 remote-source"])
+    comware.device.batch(["mirroring-group 1 remote-probe vlan 1900", "mirroring-group 1 mirroring-port GigabitEthernet1/0/3 inbound"])
+    comware.device.batch(["mirroring-group 1 reflector-port GigabitEthernet1/0/24"])
+    comware.reach(remote(comware, interface="GE1/0/23"), replace_foreign=True)
+    comware.device.batch(REFLECTOR.splitlines())
+    with pytest.raises(Refused, match="loses port access vlan 10; description uplink, set since: put it back by hand"):
+        comware.put_back()
+    assert comware.device.interfaces["GigabitEthernet1/0/24"] == ["port access vlan 10", "description uplink"]
+
+
+def test_a_remote_source_on_comware_needs_a_way_out(comware: Bench) -> None:
+    with pytest.raises(Refused, match="session 1 of type rspan_source on comware needs interfaces or reflector_port"):
+        comware.reach(remote(comware))
+    with pytest.raises(Refused, match="comware cannot do interfaces and reflector_port in one session"):
+        comware.reach(remote(comware, interface="GE1/0/23", reflector_port="GE1/0/24"), port_reset=True)
+
+
+class Killed(BaseException):
+    """The end of a process in the middle of its work."""
+
+
+class OvsHost(Host):
+    """A host with Open vSwitch, whose journal is real. *stale* is whether its running flows follow the mirrors of before.
+
+    With *dies* the process ends where it would purge them.
+    """
+
+    def __init__(self) -> None:
+        self.box = MODELS["ovs"]("")
+        self.stale = self.dies = False
+
+    def run(self, argv: t.Sequence[str], timeout: float = 30.0, stdin: str = "") -> Result:
+        line = shlex.join(argv)
+        if line in self.box.reads():
+            return Result(list(argv), 0, self.box.show(line), "")
+        if line == PURGE and self.dies:
+            self.dies = False
+            raise Killed
+        error = self.box.apply(line)
+        self.stale = line != PURGE
+        return Result(list(argv), 1 if error else 0, "", error)
+
+
+class Bridge:
+    """Calls of the module on such a host."""
+
+    platform = PLATFORMS["ovs"]
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.host, self.store = OvsHost(), Store(Host(), str(folder))
+
+    def reach(self, options: dict[str, t.Any] | None, name: str = "cap1", campaign: str = "standing", **permits: bool) -> Outcome:
+        return reach(self.host, self.store, self.platform, Asked(key_of(self.platform, name), options, campaign, Permits(**permits)), False)
+
+    def put_back(self, campaign: str = "standing") -> list[str]:
+        return [result.outcome for result in put_back(self.host, self.store, self.platform, campaign, False)]
+
+    def killed(self, work: t.Callable[..., t.Any], *what: t.Any, **how: t.Any) -> None:
+        self.host.dies = True
+        with pytest.raises(Killed):
+            work(*what, **how)
+        assert self.host.stale
+
+    def sessions(self) -> dict[str, t.Any]:
+        return self.platform.parse(self.host.box.running())
+
+    def ports(self) -> list[str]:
+        return [row["name"] for row in self.host.box.tables["Port"] if row["name"].startswith("er")]
+
+
+FAR = {"destination_ip": "10.9.0.2", "erspan_id": 100, "header_type": 2}
+NEAR = {"session": "cap1", "enabled": True, "bridge": "br0", "sources": [{"interface": "swp1"}], "destination": {"erspan": FAR}}
+#: A mirror that somebody made by hand, with a tunnel port of a name of theirs.
+BY_HAND = (
+    "ovs-vsctl --timeout=10 -- add-port br0 er0 -- set Interface er0 type=erspan options={remote_ip=10.9.0.2,key=100,erspan_ver=1} "
+    "-- --id=@s get Port swp1 -- --id=@o get Port er0 -- --id=@m create Mirror name=theirs select_src_port=@s output_port=@o "
+    "-- add Bridge br0 mirrors @m"
+)
+
+
+@pytest.fixture
+def bridge(tmp_path: pathlib.Path) -> Bridge:
+    return Bridge(tmp_path / "journal")
+
+
+def test_flows_that_a_crash_left_on_the_mirrors_of_before_follow_with_the_next_run(bridge: Bridge) -> None:
+    bridge.killed(bridge.reach, NEAR)
+    assert not bridge.reach(NEAR).changes and not bridge.host.stale
+    assert not bridge.store.open_states()["standing"].unfinished
+    bridge.killed(bridge.reach, None)
+    assert not bridge.reach(None).changes and not bridge.host.stale
+    assert bridge.store.open_states() == {} and bridge.sessions() == {}
+
+
+def test_flows_that_a_crash_of_another_campaign_left_follow_too(bridge: Bridge) -> None:
+    bridge.killed(bridge.reach, NEAR, campaign="storm")
+    assert not bridge.reach(NEAR).changes and not bridge.host.stale
+
+
+def test_a_restore_that_was_cut_off_is_finished_by_the_next(bridge: Bridge) -> None:
+    bridge.reach(NEAR)
+    bridge.killed(bridge.put_back)
+    assert bridge.put_back() == ["already"] and not bridge.host.stale
+    bridge.killed(bridge.reach, NEAR)
+    bridge.killed(bridge.put_back)
+    assert bridge.put_back() == ["already"] and not bridge.host.stale
+    assert bridge.store.open_states() == {}
+
+
+def test_a_tunnel_of_somebody_else_comes_back_under_its_own_name(bridge: Bridge) -> None:
+    assert bridge.host.box.show("") and bridge.host.box.apply(BY_HAND) == ""
+    before = bridge.sessions()
+    assert (before["theirs"].interfaces, before["theirs"].mine) == (("er0",), False)
+    bridge.reach(None, "theirs", replace_foreign=True)
+    assert bridge.sessions() == {} and bridge.ports() == ["er0"]
+    other = {**NEAR, "session": "theirs", "destination": {"erspan": {**FAR, "erspan_id": 7}}}
+    bridge.reach(other, "theirs", replace_foreign=True)
+    assert bridge.ports() == ["er0", tunnel("theirs")]
+    assert bridge.put_back() == ["restored"]
+    assert bridge.sessions() == before and bridge.ports() == ["er0"]
+
+
+def test_a_mirror_of_somebody_else_comes_back_without_our_mark(bridge: Bridge) -> None:
+    theirs = BY_HAND.replace("type=erspan options={remote_ip=10.9.0.2,key=100,erspan_ver=1}", "type=internal")
+    assert bridge.host.box.show("") and bridge.host.box.apply(theirs) == ""
+    before = bridge.sessions()
+    wish = {"session": "theirs", "bridge": "br0", "sources": [{"interface": "swp2"}], "destination": {"interface": "swp3"}}
+    bridge.reach(wish, "theirs", replace_foreign=True)
+    assert bridge.sessions()["theirs"].mine is True
+    assert bridge.put_back() == ["restored"]
+    assert bridge.sessions() == before and before["theirs"].mine is False

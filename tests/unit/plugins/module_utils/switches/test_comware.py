@@ -76,7 +76,7 @@ def test_what_is_not_understood_is_kept() -> None:
         "mirroring-cpu slot 1 both",
         "Ten-GigabitEthernet1/0/4 monitor-port destination-ip 40.1.1.999 source-ip 20.1.1.1",
     )
-    assert parse(RUNNING)["5"].unknown == ("Ten-GigabitEthernet1/0/6 reflector-port",)
+    assert (parse(RUNNING)["5"].reflector_port, parse(RUNNING)["5"].unknown) == ("Ten-GigabitEthernet1/0/6", ())
     assert parse("") == {}
 
 
