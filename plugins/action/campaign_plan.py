@@ -14,6 +14,7 @@ from ansible import constants as C
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import bpf
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import in_full
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, plan, schema, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     FOUND_OPTIONS,
@@ -82,27 +83,12 @@ class ActionModule(CampaignAction):
         return {**_told(run, run.plan()), "found": True, "published": None}
 
     def _rebuilt(self, wanted: str, root: str, captures: dict[str, t.Any]) -> dict[str, t.Any]:
-        sessions = remembered(captures, wanted)
-        first = next(iter(sessions.values()))
-        made = {
-            "schema": 1,
-            "campaign": first["campaign"],
-            "name": first["name"],
-            "reason": "",
-            "created_ns": time.time_ns(),
-            "t0_ns": first["t0_ns"],
-            "duration_s": first["duration_s"],
-            "max_clock_error_s": first.get("max_clock_error_s", 0.1),
-            "path": [],
-            "compress": "auto",
-            "sessions": sessions,
-            "mirrors": [],
-        }
-        run = evidence.Run(self._place(root), first["campaign"])
+        made = again(remembered(captures, wanted), time.time_ns())
+        run = evidence.Run(self._place(root), made["campaign"])
         run.create(made)
-        for host in sessions:
+        for host in made["sessions"]:
             run.update(host, armed=True)
-        run.event("rebuilt", hosts=sorted(sessions))
+        run.event("rebuilt", hosts=sorted(made["sessions"]))
         return {**_told(run, made), "found": True, "changed": True}
 
     def _place(self, root: str) -> str:
@@ -200,6 +186,26 @@ def remembered(captures: dict[str, t.Any], wanted: str) -> dict[str, t.Any]:
             + (f", as far as they answer: {len(silent)} do not." if silent else ".")
         )
     return {host: session for (host, run), session in held.items() if run == chosen}
+
+
+def again(held: dict[str, t.Any], now_ns: int) -> dict[str, t.Any]:
+    """Return the plan that led to the sessions *held*, {host: session}, some perhaps written by hand, as far as they tell. Pure."""
+    sessions = {host: in_full(session, host) for host, session in held.items()}
+    first = next(iter(sessions.values()))
+    return {
+        "schema": 1,
+        "campaign": first["campaign"],
+        "name": first["name"],
+        "reason": "",
+        "created_ns": now_ns,
+        "t0_ns": first["t0_ns"],
+        "duration_s": first["duration_s"],
+        "max_clock_error_s": first.get("max_clock_error_s", 0.1),
+        "path": [],
+        "compress": "auto",
+        "sessions": sessions,
+        "mirrors": [],
+    }
 
 
 def _told(run: evidence.Run, made: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -26,6 +26,8 @@ _LONGEST_HOST = 100
 #: Engines of which a DPDK process takes one at a time.
 ATTACHING = ("dpdk_pdump", "dpdk_dumpcap")
 START_MARGIN_S = 1.0
+#: What a vantage has that does not say it.
+UNSAID: Mapping[str, t.Any] = {"engine_reason": "", "filter": "", "snaplen": 256}
 
 
 class Ring(t.NamedTuple):
@@ -101,6 +103,12 @@ def nearest(data: dict[str, t.Any], now_ns: int) -> dict[str, t.Any]:
     lead = data.get("lead_s", 2.0)
     early = lead if isinstance(lead, (int, float)) else 0
     return {**data, "t0_ns": now_ns + int((early + START_MARGIN_S) * 1e9)}
+
+
+def in_full(data: Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
+    """Return the session *data*, as *host* took it, with what evidence tells of one although nobody need say it. Pure."""
+    vantages = [{**vantage, **{name: value for name, value in UNSAID.items() if vantage.get(name) is None}} for vantage in data["vantages"]]
+    return {**data, "name": data.get("name") or data["campaign"], "host": data.get("host") or host, "vantages": vantages}
 
 
 def parse_session(data: Mapping[str, t.Any]) -> Session:
@@ -183,7 +191,7 @@ def vantage_problems(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]
         yield f"{label}: vantage_id must be letters, digits, '.', '_' and '-'"
     if resolved and not (_word(data.get("capture_on")) and _word(data.get("engine"))):
         yield f"{label}: engine and capture_on are not resolved: run capture_info with this session first"
-    if not _whole(data.get("snaplen", 256), 0, MAX_SNAPLEN):
+    if not _whole(data.get("snaplen", UNSAID["snaplen"]), 0, MAX_SNAPLEN):
         yield f"{label}: snaplen must be between 0 (everything) and {MAX_SNAPLEN}"
     if not _whole(data.get("buffer_mib") or 64, 1, 4096):
         yield f"{label}: buffer_mib must be between 1 and 4096"
@@ -272,9 +280,9 @@ def _vantage(data: Mapping[str, t.Any]) -> Vantage:
         device=data["device"],
         capture_on=data["capture_on"],
         engine=data["engine"],
-        engine_reason=str(data.get("engine_reason") or ""),
-        filter=(data.get("filter") or "").strip(),
-        snaplen=data.get("snaplen", 256),
+        engine_reason=str(data.get("engine_reason") or UNSAID["engine_reason"]),
+        filter=(data.get("filter") or UNSAID["filter"]).strip(),
+        snaplen=data.get("snaplen", UNSAID["snaplen"]),
         buffer_mib=data.get("buffer_mib") or 64,
         ring=Ring(ring["files"], ring["file_bytes"]) if ring else None,
         split=Split(split.get("bytes"), split.get("seconds")) if split else None,

@@ -9,7 +9,9 @@ import subprocess
 
 import pytest
 from ansible_collections.wirefleet.capture.plugins.action import campaign_plan
-from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, units
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import parse_session
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, report, units
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import check_manifest
 
 OLD, NEW = "20261123T101500Z-x-aaaaaa", "20261123T111500Z-x-bbbbbb"
 
@@ -75,3 +77,15 @@ def test_records_of_odd_host_names_stay_in_the_folder(tmp_path):
     run.create({"sessions": {"../../x": {"host": "../../x"}}})
     assert run.record("../../x") == {"session": {"host": "../../x"}}
     assert os.listdir(tmp_path) == [OLD + ".partial"]
+
+
+def test_a_run_of_a_session_written_by_hand_is_published(tmp_path):
+    """The least that a host takes; what it leaves to defaults is in the evidence all the same."""
+    vantage = {"vantage_id": "v", "device": "eth1", "capture_on": "eth1", "engine": "tcpdump"}
+    session = {"schema": 1, "campaign": OLD, "t0_ns": 10**18, "duration_s": 5, "vantages": [vantage]}
+    run = evidence.Run(str(tmp_path), OLD)
+    run.create(campaign_plan.again({"node1": session}, 10**18))
+    folder, manifest = report.publish(run, {"collection": "0", "ansible_core": "0", "python": "0"}, check_manifest)
+    (told,) = manifest["vantages"]
+    assert (told["host"], told["snaplen"], told["filter"], manifest["name"]) == ("node1", parse_session(session).vantages[0].snaplen, "", OLD)
+    assert os.path.isfile(os.path.join(folder, "campaign.json"))
