@@ -125,6 +125,13 @@ class Host:
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
 
+    def read_only(self, path: str) -> bool:
+        """Whether the mode of *path* lets nobody write it, as the kernel says of parameters that it only shows."""
+        try:
+            return not os.stat(path).st_mode & stat.S_IWUSR
+        except OSError:
+            return False
+
     def names(self, path: str) -> list[str]:
         """Return the sorted names in the folder *path*; empty where there is no such folder."""
         try:

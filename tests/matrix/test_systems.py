@@ -138,6 +138,7 @@ def test_parameter_that_cannot_be_written(floors, before, suite):
     """`sysctl_floor`: a read-only parameter is a failure, whatever sysctl's exit code says."""
     words = floors["readonly"][suite]["msg"]
     assert words.startswith("sysctl_floor net.core.rmem_max was set to 1073741824, but reads ") and words.endswith("nothing stays changed")
+    assert "net.core.rmem_max is read-only here" in words
     assert floors["end"][suite] == before[suite]
 
 

@@ -38,6 +38,13 @@ class SysctlFloor(Kind):
     def argvs(self, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> list[list[str]]:
         return [["sysctl", "-q", "-w", f"{name}={value}"] for name, value in wanted.items()]
 
+    def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
+        """sysctl before procps 4.0.3 gives no reason, or that of an earlier call, for a parameter that is only shown."""
+        for name in wanted:
+            if host.read_only(path_of(name)):
+                raise Refused(f"{name} is read-only here: it can be set on the machine itself, outside of namespaces and containers, if at all")
+        super().write(host, scope, wanted, current)
+
     def accepted(self, done: Result) -> bool:
         """sysctl exits 0 on a read-only key before procps 4.0.7 and 1 after, so only its words tell."""
         return done.rc == 0 and not done.err.strip()

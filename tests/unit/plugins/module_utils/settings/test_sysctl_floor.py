@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.wirefleet.capture.plugins.module_utils.host import Result
+from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host, Result
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Gone, Refused
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.sysctl_floor import (
     DROP_IN,
@@ -54,6 +54,14 @@ def test_what_has_no_floor_is_refused_in_one_sentence(name: str, error: type[Ref
 )
 def test_sysctl_is_not_believed_when_it_exits_with_0(rc: int, err: str, accepted: bool) -> None:
     assert SysctlFloor().accepted(Result(["sysctl"], rc, "", err)) is accepted
+
+
+def test_a_parameter_that_is_only_shown_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever sysctl says: that of Debian 11 has `No such file or directory` or nothing to say of it."""
+    monkeypatch.setattr(HOST, "read_only", lambda path: path == "/proc/sys/net/core/rmem_max")
+    with pytest.raises(Refused, match="net.core.rmem_max is read-only here: it can be set on the machine itself"):
+        SysctlFloor().write(HOST, "", {RMEM: 1 << 30}, {RMEM: 212992})
+    assert (Host().read_only("/proc/version"), Host().read_only(__file__), Host().read_only("/nowhere")) == (True, False, False)
 
 
 def test_dots_of_an_interface_stay_in_a_name_with_slashes() -> None:
