@@ -15,6 +15,7 @@ author: Wirefleet Authors (@wirefleet)
 description:
   - Prints a table of what M(wirefleet.capture.capture_info) found on each host and is open, changed or not collected
     yet, with the changes that are still to be put back. What is over is one line. Needs no connection.
+  - Of switches that are reached by their command line it prints what the journals on the controller hold. No switch is asked.
 options:
   campaign:
     description: Name or id of the campaign to show, also what is over. All are looked at by default.
@@ -27,6 +28,13 @@ options:
     description: Name of the variable in which each host keeps the result of M(wirefleet.capture.capture_info).
     type: str
     default: campaign_found
+  journals:
+    description:
+      - Folders on the controller that have the journals of switches, one folder for each, as O(wirefleet.capture.mirror_session#module:journal).
+      - C(switch_mirror_journal) of O(hosts) is looked into too. A switch that the inventory does not have is shown as well.
+    type: list
+    elements: path
+    default: [evidence/switches]
 extends_documentation_fragment:
   - wirefleet.capture.attributes
   - wirefleet.capture.attributes.action
