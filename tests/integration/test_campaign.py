@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 from functools import partial
@@ -111,6 +112,17 @@ def test_the_whole_way(pair, campaign, before, echoes, tmp_path):
     name = words[1].partition("=")[2]
     kept = pair.ssh("node1", f"find /var/lib/wirefleet/*-{name}-* -name '*.pcap*'")
     assert kept == "", "the host's copy goes after verification"
+    progress_is_plain_lines(done.stdout, {vantage["vantage_id"]: vantage["counts"]["packets"] for vantage in found["vantages"]})
+
+
+def progress_is_plain_lines(shown, packets):
+    """Check what the callback printed where stdout is a pipe: a line when a vantage's state changes, the last with all its packets."""
+    assert "\x1b" not in shown
+    for vantage, count in packets.items():
+        lines = [line for line in shown.splitlines() if line.startswith(f"{vantage}: state ")]
+        states = [line.split()[2].rstrip(",") for line in lines]
+        assert "listening" in states and states[-1] == "done" and states.count("done") == 1, states
+        assert re.fullmatch(rf"\S+ state done, left 0 s, packets {count}, bytes [\d.]+ \w+, drops 0", lines[-1]), lines[-1]
 
 
 def test_check_mode_plans_and_touches_nothing(pair, campaign, before, tmp_path):
