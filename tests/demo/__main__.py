@@ -54,7 +54,7 @@ class Lab:
         print("$ " + " ".join(argv).replace(f"{ROOT}/", ""), flush=True)
         program = pathlib.Path(sys.executable).parent / "ansible-playbook"
         if self("exec", "--", str(program), *argv[1:]).returncode:
-            raise Failed(f"playbooks/{name} failed; add KEEP=1 to look at the fleet afterwards")
+            raise Failed(f"playbooks/{name} failed; with KEEP=1 the fleet stays up to be looked at")
 
     def sniffer(self) -> str:
         """Return what both RoCE peers say of the private flag now."""
