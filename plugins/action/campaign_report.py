@@ -34,7 +34,7 @@ class ActionModule(CampaignAction):
         table = report.table(manifest)
         self._display.display(f"{table}\nevidence: {folder}")
         failed = [
-            f"{entry['vantage_id']} ({', '.join(entry['reasons'])})"
+            f"{entry['vantage_id']} ({', '.join(entry['reasons'])})" + (f": {entry['error']}" if entry["error"] else "")
             for entry in manifest["vantages"]
             if entry["status"] == "failed"
         ]

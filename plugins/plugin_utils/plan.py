@@ -310,8 +310,9 @@ def describe(session: Mapping[str, t.Any], preflight: Mapping[str, t.Any], name_
     ]
     for vantage in session["vantages"]:
         cut = f"{vantage['snaplen']} bytes of each packet" if vantage["snaplen"] else "whole packets"
+        of = f" of {vantage['dpvs'].get('ipc_file', IPC_FILE)}" if vantage.get("dpvs") else ""
         lines.append(
-            f"  captures {vantage['capture_on'] or vantage['device']} with {vantage['engine']}, {cut}, "
+            f"  captures {vantage['capture_on'] or vantage['device']}{of} with {vantage['engine']}, {cut}, "
             f"filter {vantage['filter'] or '(everything)'!s}"
         )
         if vantage["engine_reason"]:

@@ -55,12 +55,14 @@ def rows(host: str, heartbeat: Mapping[str, t.Any] | None) -> list[Row]:
     if heartbeat is None:
         return [Row(host, "no answer", None, None, None, None)]
     found = []
+    # A session that failed before its engines began leaves its vantages armed for ever.
+    failed = "failed" if heartbeat.get("state") == "failed" else None
     for vantage in heartbeat.get("vantages") or [{"vantage_id": host}]:
         found.append(
             Row(
                 str(vantage.get("vantage_id")),
-                str(vantage.get("state") or heartbeat.get("state")),
-                heartbeat.get("time_left_s"),
+                str(failed or vantage.get("state") or heartbeat.get("state")),
+                None if failed else heartbeat.get("time_left_s"),
                 vantage.get("packets"),
                 vantage.get("bytes"),
                 vantage.get("drops"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -52,10 +51,10 @@ class Lab:
     def playbook(self, name: str, inventory: str, *words: str) -> None:
         """Run a shipped playbook inside the lab exactly as a user would type it, and show the command."""
         argv = ["ansible-playbook", "-i", inventory, f"playbooks/{name}", *words]
-        print("$ " + " ".join(os.path.relpath(word, ROOT) if word.startswith(str(ROOT)) else word for word in argv), flush=True)
+        print("$ " + " ".join(argv).replace(f"{ROOT}/", ""), flush=True)
         program = pathlib.Path(sys.executable).parent / "ansible-playbook"
         if self("exec", "--", str(program), *argv[1:]).returncode:
-            raise Failed(f"playbooks/{name} failed; add KEEP=1 to look at the fleet afterwards")
+            raise Failed(f"playbooks/{name} failed; with KEEP=1 the fleet stays up to be looked at")
 
     def sniffer(self) -> str:
         """Return what both RoCE peers say of the private flag now."""

@@ -73,7 +73,11 @@ def make(number: int) -> Place:
 def main(argv: list[str]) -> int:
     os.environ["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     install(PROGRAMS)
-    made = [make(number) for number in range(1, int(argv[1]) + 1)]
+    try:
+        made = [make(number) for number in range(1, int(argv[1]) + 1)]
+    except subprocess.CalledProcessError as failure:
+        print(f"{' '.join(failure.cmd)} failed", file=sys.stderr)
+        return 1
     until = time.monotonic() + PATIENCE_S
     # the pid file is written last
     while silent := [found.netns for found in made if not found.pid_file.exists()]:

@@ -46,6 +46,14 @@ def test_told_to_begin_now_it_sets_the_window_when_it_runs(case: Make) -> None:
     assert 0 <= result["opened_ns"] - t0_ns < 50_000_000
 
 
+def test_an_engine_that_listens_after_the_opening_is_late(case: Make) -> None:
+    """Without a lead no engine can be listening when the window opens."""
+    one = case(duration_s=1.0, lead_s=0.0)
+    one.start()
+    vantage = one.result()["vantages"][0]
+    assert vantage["ready_ns"] > one.session["t0_ns"] and vantage["late"]
+
+
 @pytest.mark.parametrize("snaplen", CUT_AND_WHOLE)
 def test_nothing_is_lost_at_the_end_of_the_window(case: Make, place: Place, snaplen: int) -> None:
     one = case(vantages=[{"snaplen": snaplen}, {"vantage_id": "host__v1", "device": "v1", "capture_on": "v1", "engine": "dumpcap"}])
@@ -220,6 +228,26 @@ def test_killed_guard_is_replaced(case: Make) -> None:
     one.result()
     one.until(lambda: not os.path.exists(f"/proc/{second[0]}"), "the guard's end")
     assert one.result()["state"] == "done"
+
+
+def test_supervisor_and_guard_killed_leave_no_engine_and_the_next_contact_restores(
+    case: Make, place: Place, gro_on: t.Callable[[Case], None]
+) -> None:
+    one = case(duration_s=600.0)
+    gro_on(one)
+    one.start(guarded=True)
+    one.listening()
+    engines, guards = one.engine_pids(), one.until(lambda: _guards(one), "a guard")
+    supervisor = t.cast("subprocess.Popen[bytes]", one.process)
+    os.kill(supervisor.pid, signal.SIGSTOP)
+    for pid in [*guards, supervisor.pid]:
+        os.kill(pid, signal.SIGKILL)
+    supervisor.wait()
+    one.until(lambda: {start_time(pid) for pid in engines} == {None}, "end of the engines")
+    assert place.gro(), "nobody is left to restore"
+    assert one.verb("restore") == 0
+    assert not place.gro()
+    assert one.result()["stop_reason"] == "supervisor_lost"
 
 
 def test_restore_verb_does_what_the_service_manager_asks_for(case: Make, place: Place, gro_on: t.Callable[[Case], None]) -> None:

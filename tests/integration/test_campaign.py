@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 from functools import partial
@@ -111,6 +112,17 @@ def test_the_whole_way(pair, campaign, before, echoes, tmp_path):
     name = words[1].partition("=")[2]
     kept = pair.ssh("node1", f"find /var/lib/wirefleet/*-{name}-* -name '*.pcap*'")
     assert kept == "", "the host's copy goes after verification"
+    progress_is_plain_lines(done.stdout, {vantage["vantage_id"]: vantage["counts"]["packets"] for vantage in found["vantages"]})
+
+
+def progress_is_plain_lines(shown, packets):
+    """Check what the callback printed where stdout is a pipe: a line when a vantage's state changes, the last with all its packets."""
+    assert "\x1b" not in shown
+    for vantage, count in packets.items():
+        lines = [line for line in shown.splitlines() if line.startswith(f"{vantage}: state ")]
+        states = [line.split()[2].rstrip(",") for line in lines]
+        assert "listening" in states and states[-1] == "done" and states.count("done") == 1, states
+        assert re.fullmatch(rf"\S+ state done, left 0 s, packets {count}, bytes [\d.]+ \w+, drops 0", lines[-1]), lines[-1]
 
 
 def test_check_mode_plans_and_touches_nothing(pair, campaign, before, tmp_path):
@@ -126,10 +138,14 @@ def test_check_mode_plans_and_touches_nothing(pair, campaign, before, tmp_path):
     assert not (tmp_path / "evidence").exists()
 
 
-def test_an_ordinary_user_with_become(pair, campaign, before, tmp_path):
-    done = pair.playbook("capture_campaign.yml", *campaign(), "-e", "ansible_user=engineer")
+def test_an_ordinary_user_with_become_and_a_filter_that_would_miss_tagged_frames(pair, campaign, before, tmp_path):
+    matches = {"hosts": "tcp_hosts", "device": "eth1", "filter": "icmp or (vlan and icmp)"}
+    words = campaign(campaign_vantages=[matches, {"hosts": "node1", "device": "eth0", "filter": "tcp port 9"}])
+    done = pair.playbook("capture_campaign.yml", *words, "-e", "ansible_user=engineer")
     assert done.returncode == 0, done.stdout
-    assert {vantage["status"] for vantage in manifest(tmp_path)["vantages"]} == {"ok"}
+    found = {vantage["vantage_id"]: (vantage["status"], vantage["reasons"]) for vantage in manifest(tmp_path)["vantages"]}
+    assert found.pop("node1__eth0") == ("degraded", ["filter_without_vlan"]), "frames passed, and some may have had a tag"
+    assert {status for status, _reasons in found.values()} == {"ok"}
     settled(pair, before)
 
 
@@ -140,6 +156,9 @@ def test_the_controller_dies_in_mid_window(pair, campaign, before, tmp_path):
     assert pair.ssh("node1", FEATURES) != before["node1"]
     os.killpg(controller.pid, signal.SIGKILL)
     settled(pair, before)
+    name = words[1].partition("=")[2]
+    rows = [line.split() for line in pair.playbook("status.yml").stdout.splitlines() if f"-{name}-" in line]
+    assert {(row[0], row[2]) for row in rows} == {("node1", "done"), ("node2", "done")}, "what is still to be collected is shown"
     done = pair.playbook("collect.yml", *words)
     assert done.returncode == 0, done.stdout
     assert {vantage["status"] for vantage in manifest(tmp_path)["vantages"]} <= {"ok", "degraded"}
@@ -212,7 +231,7 @@ def test_two_campaigns_that_want_the_same_setting(pair, campaign, before, tmp_pa
 # what is wrong, what the campaign says, words that the one sentence has
 BAD = [
     ("unknown device", {"campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth9"}]}, "eth9"),
-    ("filter does not compile", {"campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "tcp prot 80"}]}, "does not compile"),
+    ("filter does not compile", {"campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "tcp prot 80"}]}, "syntax error"),
     ("filter begins with -", {"campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "-w /etc/passwd"}]}, "begins with '-'"),
     ("duration 0", {"campaign_duration": "0s"}, "campaign_duration"),
     ("T0 in the past", {"campaign_start": "2020-01-01T00:00:00Z"}, "campaign_start"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import pathlib
+import time
+from functools import partial
 
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
@@ -166,6 +168,31 @@ def test_time_can_be_taken_away_again(mixed, ethtool):
     assert ethtool(ring={"rx": "max"}, expires="forever")["expires_at"] is None
     wait_until(lambda: not mixed.ssh(HOST, "pgrep -f 'supervisor.pyz expire'", check=False), 15, "nobody waits any more")
     restored(mixed)
+
+
+def test_host_without_systemd_puts_it_back_whoever_is_killed(mixed):
+    """Two processes that restore for each other: the first of them is replaced, the last one restores."""
+    host, campaign = "bare1", "20260101T000000Z-bare-000001"
+    before = mixed.ssh(host, "ethtool -k eth1")
+    vantage = {
+        "vantage_id": f"{host}__eth1", "device": "eth1", "capture_on": "eth1", "engine": "tcpdump", "engine_reason": "asked for",
+        "filter": "", "snaplen": 128, "buffer_mib": 8, "ring": None, "split": None, "limits": {},
+    }  # fmt: skip
+    session = {
+        "schema": 1, "campaign": campaign, "name": "bare", "host": host, "t0_ns": time.time_ns() + 600 * 10**9, "duration_s": 1.0,
+        "limits": {}, "settings": [[["ethtool_feature", "eth1", "tso"], False]], "vantages": [vantage],
+    }  # fmt: skip
+    assert mixed.module(host, "capture_session", {"state": "armed", "session": session})["changed"]
+    assert mixed.ssh(host, "ethtool -k eth1") != before
+    guards = partial(mixed.ssh, host, "pgrep -f 'supervisor.pyz guard'", False)
+    first = wait_until(guards, 30, "the supervisor has a guard")
+    mixed.ssh(host, f"kill -KILL {first}")
+    wait_until(lambda: guards() not in ("", first), 30, "a killed guard is replaced")
+    mixed.ssh(host, "pkill -KILL -f 'supervisor.pyz run'")
+    wait_until(lambda: mixed.ssh(host, "ethtool -k eth1") == before, 60, "the guard restores")
+    result = json.loads(wait_until(partial(mixed.ssh, host, f"cat /var/lib/wirefleet/{campaign}/result.json", False), 30, "a result"))
+    assert (result["state"], result["stop_reason"]) == ("failed", "supervisor_lost")
+    mixed.ssh(host, "rm -rf /var/lib/wirefleet")
 
 
 def test_killed_at_any_step_everything_goes_back(mixed, tmp_path):

@@ -9,7 +9,9 @@ import ast
 import hashlib
 import importlib.util
 import io
+import marshal
 import os
+import sys
 import typing as t
 import zipfile
 
@@ -73,25 +75,44 @@ def build() -> bytes:
     return _zip(files)
 
 
-def _zip(files: dict[str, str]) -> bytes:
+def _zip(files: t.Mapping[str, str | bytes], stamp: bytes = b"") -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        archive.comment = stamp
         for path in sorted(files):
             archive.writestr(zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0)), files[path])
     return buffer.getvalue()
 
 
 def write(folder: str, data: bytes) -> str:
-    """Put the bundle into *folder* (0600) unless these very bytes are there; return its path."""
+    """Put the bundle *data*, compiled, into *folder* (0600) unless it is there; return its path."""
     path = os.path.join(folder, NAME)
-    if not _is_there(path, data):
-        replace_file(path, data)
+    stamp = f"{sys.implementation.cache_tag} {hashlib.sha256(data).hexdigest()}".encode()
+    if not _is_there(path, stamp):
+        replace_file(path, compiled(data, stamp, path))
     return path
 
 
-def _is_there(path: str, data: bytes) -> bool:
+def compiled(data: bytes, stamp: bytes, path: str) -> bytes:
+    """Return the bundle with what this Python makes of each source beside it: a start then takes less than half the CPU.
+
+    Another Python takes the sources. Compiling does not always give the same bytes, so *stamp* tells bundles apart.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        sources = {name: archive.read(name) for name in archive.namelist()}
+    return _zip({**sources, **{f"{name}c": _pyc(source, f"{path}/{name}") for name, source in sources.items()}}, stamp)
+
+
+def _pyc(source: bytes, name: str) -> bytes:
+    """Return a .pyc that is used without a look at its source (PEP 552)."""
+    unchecked = (1).to_bytes(4, "little")
+    code = compile(source, name, "exec", dont_inherit=True)
+    return importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source) + marshal.dumps(code)
+
+
+def _is_there(path: str, stamp: bytes) -> bool:
     try:
-        with open(path, "rb") as handle:
-            return hashlib.sha256(handle.read()).digest() == hashlib.sha256(data).digest()
-    except OSError:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment == stamp
+    except (OSError, zipfile.BadZipFile):
         return False

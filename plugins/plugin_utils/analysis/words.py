@@ -16,6 +16,8 @@ SHOWN = 5
 _CE = 3
 #: What the bound of a loss says already.
 _BOUNDED = ("drops", "drops_untrusted")
+#: Why nothing is known of what passed a vantage; one that is empty has an answer.
+_UNSEEN = ("failed", "unreadable")
 
 
 def answer(hops: Sequence[Mapping[str, t.Any]]) -> str:
@@ -29,7 +31,7 @@ def answer(hops: Sequence[Mapping[str, t.Any]]) -> str:
 
 def sentences(report: Mapping[str, t.Any]) -> list[str]:
     hops, vantages = report["path"]["hops"], report["vantages"]
-    found = [*_loss(hops, vantages), *_capture(vantages), *_marks(report["rewrites"]), *_roce(report["connections"]["rows"])]
+    found = [*_loss(hops, vantages), *_failed(vantages), *_capture(vantages), *_marks(report["rewrites"]), *_roce(report["connections"]["rows"])]
     found += [*_contradictions(report["counters"]), *_unknown(report["unknown"]), *_clocks(vantages)]
     return found or ["Nothing was captured, so nothing can be said."]
 
@@ -71,6 +73,13 @@ def _lost(hop: Mapping[str, t.Any]) -> str:
 
 def _packets(count: int) -> str:
     return "1 packet" if count == 1 else f"{count} packets"
+
+
+def _failed(vantages: Sequence[Mapping[str, t.Any]]) -> Iterator[str]:
+    for vantage in vantages:
+        for found in vantage["reasons"]:
+            if not vantage["usable"] and found["code"] in _UNSEEN:
+                yield f"Nothing of this is about what passed {vantage['vantage']}: {found['text'][0].lower()}{found['text'][1:]}"
 
 
 def _capture(vantages: Sequence[Mapping[str, t.Any]]) -> Iterator[str]:

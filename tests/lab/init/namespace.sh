@@ -19,6 +19,9 @@ ln -s pts/ptmx "$root/dev/ptmx"
 for node in null zero full random urandom tty net/tun; do : > "$root/dev/$node"; mount --bind "/dev/$node" "$root/dev/$node"; done
 ln -s /proc/self/fd "$root/dev/fd"
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
+# `ip netns` takes /sys off and mounts another; without root the kernel allows that only where a sysfs is left in sight
+mkdir "$root/run/sysfs"
+mount -t sysfs -o nosuid,nodev,noexec sysfs "$root/run/sysfs"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 echo "$name" > "$root/etc/hostname"
 echo "127.0.0.1 localhost $name" > "$root/etc/hosts"

@@ -78,6 +78,7 @@ def test_a_dpvs_port_is_told_from_that_of_another_instance_and_has_no_ethtool_se
     assert [vantage["vantage_id"] for vantage in session["vantages"]] == ["node1__dpdk0", "node1__dpdk0_var_run_lb2"]
     assert [(vantage["engine"], vantage["device"]) for vantage in session["vantages"]] == [("dpvs_kni", "dpdk0")] * 2
     assert session["vantages"][1]["dpvs"] == {"ipc_file": "/var/run/lb2.ipc"}
+    assert "captures dpdk0 of /var/run/lb2.ipc with dpvs_kni" in plan.describe(session, {})
     assert session["settings"] == []
 
 

@@ -114,6 +114,13 @@ def test_no_window_is_too_small(columns, lines):
     assert found and max(map(len, found)) <= columns
 
 
+def test_a_session_that_failed_leaves_no_vantage_armed():
+    vantage = {"vantage_id": "node1__eth1", "state": "armed", "packets": None, "bytes": 0, "drops": None}
+    heartbeat = {"state": "failed", "time_left_s": 14.0, "vantages": [vantage]}
+    assert progress.cells(progress.rows("node1", heartbeat)[0])[:3] == ["node1__eth1", "failed", "-"]
+    assert progress.cells(progress.rows("node1", {**heartbeat, "state": "armed"})[0])[:3] == ["node1__eth1", "armed", "14 s"]
+
+
 def test_a_name_loses_its_middle():
     assert progress.shortened(LONG, 20) == "dpvs-lb-0..s785f0np0"
     assert progress.shortened(LONG, 21) == "dpvs-lb-0..ns785f0np0"

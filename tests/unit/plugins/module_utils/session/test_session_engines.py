@@ -171,23 +171,44 @@ def test_every_engine_is_registered() -> None:
 
 
 STAND_IN = """#!/bin/sh
-[ "$*" = "-d mlx5_1 -i 2 -w $OUT" ] || { echo "-E- unexpected: $*" >&2; exit 3; }
+[ "$*" = "$EXPECTED" ] || { echo "-E- unexpected: $*" >&2; exit 3; }
 : > "$OUT"
-trap 'printf "\\nCaptured:         4 packets,       360 bytes\\n" >&2; exit 0' INT TERM
-echo "Ready to capture (Press ^c to stop):"
+trap 'printf "$LAST" >&2; exit 0' INT TERM
+echo "$FIRST"
 while :; do sleep 0.1; done
 """
+IN_CONTAINER = (
+    "run --rm --pull=never --network=host --privileged --volume=/dev/infiniband:/dev/infiniband --volume={folder}:/capture "
+    "localhost/tcpdump-rdma tcpdump -i mlx5_1:2 -n -Z root -s 256 -w /capture/0001.pcap"
+)
 
 
-def test_ibdump_stand_in_is_told_the_right_thing_and_stopped_with_sigint(tmp_path: t.Any) -> None:
-    program = tmp_path / "ibdump"
-    program.write_text(STAND_IN)
-    program.chmod(0o700)
+@pytest.mark.parametrize(
+    ("name", "program", "expected", "first", "last"),
+    [
+        (
+            "ibdump", "ibdump", "-d mlx5_1 -i 2 -w {folder}/0001.pcap",
+            "Ready to capture (Press ^c to stop):", "\\nCaptured:         4 packets,       360 bytes\\n",
+        ),
+        (
+            "container", "podman", IN_CONTAINER,
+            "tcpdump: listening on mlx5_1:2, link-type EN10MB (Ethernet), snapshot length 256 bytes", "4 packets captured\\n5 packets received by filter\\n0 packets dropped by kernel\\n",
+        ),
+    ],
+    ids=["ibdump", "container"],
+)  # fmt: skip
+def test_stand_in_is_told_the_right_thing_and_stopped_with_sigint(
+    tmp_path: t.Any, name: str, program: str, expected: str, first: str, last: str
+) -> None:
+    stand_in = tmp_path / program
+    stand_in.write_text(STAND_IN)
+    stand_in.chmod(0o700)
     out = str(tmp_path / "0001.pcap")
-    engine = registry.engine_named("ibdump")
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "OUT": out}
+    engine = registry.engine_named(name)
+    said = {"EXPECTED": expected.format(folder=tmp_path), "FIRST": first, "LAST": last}
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "OUT": out, **said}
     with subprocess.Popen(
-        engine.argv(VANTAGE._replace(capture_on="mlx5_1:2"), out),
+        engine.argv(VANTAGE._replace(capture_on="mlx5_1:2", container=CONTAINER), out),
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -191,6 +191,24 @@ def test_bundle_runs_by_itself(tmp_path: t.Any) -> None:
     assert (done.returncode, "there is no verb 'fly'" in done.stderr) == (2, True)
 
 
+def test_bundle_is_compiled_once_for_the_python_of_the_host_and_runs_on_others_too(tmp_path: t.Any) -> None:
+    data = bundle.build()
+    path = bundle.write(str(tmp_path), data)
+    first = os.stat(path).st_ino
+    assert os.stat(bundle.write(str(tmp_path), data)).st_ino == first, "it is there already"
+    command = [sys.executable, "-v", path, "fly", str(tmp_path)]
+    assert "# code object from" in subprocess.run(command, check=False, capture_output=True, text=True).stderr
+    with zipfile.ZipFile(path) as archive:
+        assert {f"{name}c" for name in zipfile.ZipFile(io.BytesIO(data)).namelist()} < set(archive.namelist())
+        others = {name: b"\0" * 4 + archive.read(name)[4:] if name.endswith("c") else archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in others.items():
+            archive.writestr(name, content)
+    done = subprocess.run([sys.executable, "-I", path, "fly", str(tmp_path)], check=False, capture_output=True, text=True)
+    assert (done.returncode, "there is no verb 'fly'" in done.stderr) == (2, True)
+    assert os.stat(bundle.write(str(tmp_path), data)).st_ino != first, "another bundle is written over"
+
+
 def test_unit_restores_whatever_ends_it_and_carries_the_resources() -> None:
     session = spec.parse_session({**SESSION, "resources": {"cpus": "2-3", "memory_max": 268435456}})
     argv = launch.systemd_argv(session, Folder("/var/lib/wirefleet/x"), 10**18 - 10 * 10**9)

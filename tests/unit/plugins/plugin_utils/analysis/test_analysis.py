@@ -365,6 +365,7 @@ def test_damaged_keys_are_a_reason(tmp_path):
     assert load.of_index(path_, model.Vantage("tor")).reasons[0].code == "unreadable"
     found = checked(report.analyse([vantages[0], vantages[1], vantages[2]], ["client", "tor", "server"]))
     assert "unreadable" in codes(found) and found["path"]["order"] == ["client", "server"]
+    assert [text for text in found["verdict"]["sentences"] if text.startswith("Nothing of this is about what passed tor: its packet keys")]
 
 
 def test_nothing_at_all_and_one_alone(tmp_path):
