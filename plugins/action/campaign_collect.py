@@ -10,6 +10,7 @@ import tempfile
 import typing as t
 
 from ansible import constants as C
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, remote
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     RUN_OPTIONS,
@@ -27,6 +28,7 @@ class ActionModule(CampaignAction):
     OPTIONS: t.ClassVar[dict[str, t.Any]] = {
         **RUN_OPTIONS,
         "compress": {"type": "str", "choices": ["auto", "never", "gzip", "zstd"], "default": "auto"},
+        "collect": {"type": "str", "choices": [WHOLE, INDEX]},
     }
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -37,9 +39,10 @@ class ActionModule(CampaignAction):
         serve = remote.serve_argv(run.id, record.get("serve"))
         captured = record.get("captured_bytes")
         bulk = captured is None or captured > LITTLE
+        wanted = options["collect"] or self.asked_to_collect()
         run.event("collecting", host=host)
         try:
-            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"]).collect()
+            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], wanted).collect()
         except CollectError as problem:
             self._note(run, host, str(problem))
             return {"failed": True, "msg": str(problem)}

@@ -14,6 +14,7 @@ from ansible import constants as C
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import bpf
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, plan, schema, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     FOUND_OPTIONS,
@@ -23,6 +24,8 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action 
 
 ENDED = ("done", "failed")
 MOST_LISTED = 10
+#: Below the evidence root: captures that were left on their hosts at first; what is published is never changed.
+LATER = "whole"
 
 
 class ActionModule(CampaignAction):
@@ -72,6 +75,8 @@ class ActionModule(CampaignAction):
         run = evidence.Run(root, chosen or wanted)
         if chosen is None or not os.path.isdir(run.folder):
             where = run.final if chosen and os.path.isdir(run.final) else None
+            if where and self._is_wanted_whole(where):
+                return self._found(run.id, os.path.join(root, LATER))
             return {
                 "campaign": chosen or wanted,
                 "evidence_root": root,
@@ -80,6 +85,11 @@ class ActionModule(CampaignAction):
                 "hosts": [],
             }
         return {**_told(run, run.plan()), "found": True, "published": None}
+
+    def _is_wanted_whole(self, folder: str) -> bool:
+        """Whether the captures that a published run left on its hosts are asked for."""
+        manifest = evidence.read_json(os.path.join(folder, "campaign.json")) or {}
+        return manifest.get("collect") == INDEX and self.asked_to_collect() == WHOLE
 
     def _rebuilt(self, wanted: str, root: str, captures: dict[str, t.Any]) -> dict[str, t.Any]:
         sessions = remembered(captures, wanted)
