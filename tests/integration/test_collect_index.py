@@ -12,6 +12,7 @@ import os
 import pathlib
 import signal
 import subprocess
+from functools import partial
 
 import jsonschema
 import pytest
@@ -52,6 +53,10 @@ def rows(path):
         return list(Reader(stream).planes())
 
 
+def is_indexed(fleet, host):
+    return '"done"' in fleet.ssh(host, f"cat {FOLDER}/index.json", check=False)
+
+
 def copied(fleet, host, tmp_path):
     """Return a copy of the capture that *host* kept, fetched behind the collection's back."""
     file = tmp_path / f"{host}.pcap"
@@ -79,7 +84,7 @@ def test_keys_come_home_after_the_controller_died_and_the_captures_when_asked_fo
     wait_until(lambda: '"capturing"' in pair.ssh("node1", f"cat {FOLDER}/heartbeat.json", check=False), 90, "no window opened")
     os.killpg(controller.pid, signal.SIGKILL)
     for host in ("node1", "node2"):
-        wait_until(lambda host=host: '"done"' in pair.ssh(host, f"cat {FOLDER}/index.json", check=False), 90, f"{host} made no index by itself")
+        wait_until(partial(is_indexed, pair, host), 90, f"{host} made no index by itself")
         assert not pair.ssh(host, f"ls -d {FOLDER}/cache", check=False)
     assert pair.ssh("node1", FEATURE) == before
 

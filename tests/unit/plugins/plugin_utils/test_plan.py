@@ -258,6 +258,14 @@ def test_describe_names_changes_and_bytes():
     assert json.dumps(session)
 
 
+@pytest.mark.parametrize(("keep", "words"), [("2d", "the capture stays here for 2 days"), ("0s", "the capture goes once that is verified")])
+def test_describe_says_what_travels_instead_of_captures(keep, words):
+    session = plan.make("x", campaign(campaign_collect="index", campaign_keep=keep), CONTEXT)["sessions"]["node1"]
+    text = plan.describe(session, {"predicted": {"bytes": 4 << 20, "free_bytes": 1 << 30, "index_bytes": 2 << 20}})
+    assert f"ships its packet keys, at most 2.0 MiB and usually a fifth of that; {words}" in text
+    assert "ships" not in plan.describe(plan.make("x", campaign(), CONTEXT)["sessions"]["node1"], {})
+
+
 MIRROR = {
     "hosts": "rdma",
     "mirror": {
