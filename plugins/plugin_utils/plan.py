@@ -178,7 +178,7 @@ def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: C
 def _captured(written: Mapping[str, t.Any], where: str, context: Context) -> list[Mapping[str, t.Any]]:
     """Return *written* as vantages of the hosts that capture."""
     if "mirror" in written:
-        return [mirrors.as_capture(written)]
+        return [mirrors.as_capture(written, _hosts(written["hosts"], f"{where}.hosts", context))]
     if "collector" in written:
         return [*mirrors.as_clients(written, _hosts(written["hosts"], f"{where}.hosts", context), context.address_of)]
     return [written]
@@ -240,6 +240,7 @@ def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Cont
             "split": _split(written.get("split"), where),
             "limits": _vantage_limits(written.get("limits", {}), where),
             **owner,
+            **({"mirror": written["seen_by"]} if "seen_by" in written else {}),
         }
         for device in (_device(device, where) for device in devices)
     ]

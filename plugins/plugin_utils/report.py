@@ -114,6 +114,7 @@ def vantage(
         "reasons": reasons,
         "error": record.get("error") or (found or {}).get("error") or result.get("error"),
         **{field: planned[field] for field in ("device", "capture_on", "engine_reason", "filter", "snaplen")},
+        "mirror": planned.get("mirror"),
         **timing(result, found or {}, plan["t0_ns"], clock),
         "engine": (found or {}).get("engine"),
         "drops": drops((found or {}).get("stats") or {}),

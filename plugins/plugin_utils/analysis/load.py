@@ -102,9 +102,12 @@ def _balanced(folder: str, name: str) -> tuple[str, ...]:
 
 def _known(entry: Mapping[str, t.Any], t1_ns: int | None) -> Vantage:
     """Return what the manifest alone says of a vantage. Pure."""
+    mirror = entry.get("mirror")
     return Vantage(
         entry["vantage_id"],
         host=entry["host"],
+        mirror=mirror is not None,
+        sampled=mirror and mirror["sampled"],
         filter=entry["filter"],
         opened_ns=_latest(entry["opened_ns"], entry["ready_ns"]),
         closed_ns=_earliest(entry["stopped_ns"], t1_ns),

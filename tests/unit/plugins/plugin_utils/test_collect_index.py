@@ -144,6 +144,7 @@ def test_the_report_says_the_same_of_keys_as_of_captures(hosts, tmp_path):
         folder, manifests[what] = published(opened(tmp_path / what, planned()), hosts, what)
         assert bool(list(folder.rglob("*.pcap"))) == (what == "whole")
         answers[what] = publish.answer([str(folder)]).report
+        assert ("0001.pcap stayed on client" in (folder / "report" / "report.html").read_text()) == (what == "index")
     assert not list(hosts["client"].rglob("*.pcap")), "what was brought home whole goes from the host"
     assert answers["index"]["verdict"]["answer"] == "network_loss"
     assert without_files(answers["index"]) == without_files(answers["whole"])

@@ -290,6 +290,13 @@ def test_a_mirror_is_made_on_the_switch_and_captured_at_the_collector():
     (mirror,) = made["mirrors"]
     assert (mirror["switch"], mirror["platform"], mirror["session"]["session"]) == ("node1", "nxos", "7")
     assert mirror["expires"] == "13m", "90 s until the window, 60 s of it, ten minutes and what is missing to a whole one"
+    assert made["sessions"]["node2"]["vantages"][0]["mirror"] == {"switches": ["node1"], "sampled": None}
+
+
+def test_a_vantage_says_that_its_mirror_sends_only_some_packets():
+    local = {"session": "CAP", "sources": [{"interface": "Ethernet3"}], "destination": {"interface": "Ethernet48"}, "sample": 1000}
+    vantage = mirrored("arista.eos.eos", mirror=local)["sessions"]["node2"]["vantages"][0]
+    assert (vantage["mirror"], vantage["filter"]) == ({"switches": ["node1"], "sampled": 1000}, "<>")
 
 
 @pytest.mark.parametrize(
@@ -329,6 +336,7 @@ def test_a_capture_of_a_switch_is_started_there_and_taken_by_the_collector():
     assert list(made["sessions"]) == ["node2"]
     assert (vantage["vantage_id"], vantage["engine"], vantage["filter"]) == ("node2__node1", "rpcap", "<roce>")
     assert vantage["rpcap"] == {"server": "192.0.2.1", "port": 2014, "interface": None}
+    assert vantage["mirror"] == {"switches": ["node1"], "sampled": None}
 
 
 def test_several_switches_are_several_vantages_and_a_server_has_no_switch():
