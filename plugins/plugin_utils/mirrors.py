@@ -78,7 +78,7 @@ def as_clients(written: Mapping[str, t.Any], switches: list[str], address_of: Ca
         {
             **words, "hosts": written["collector"], "device": switch, "rpcap": {"server": address_of(switch), **written["rpcap"]},
             "seen_by": {"switches": [switch], "sampled": None},
-        }  # fmt: skip
+        }
         for switch in switches
     ]
 

@@ -65,7 +65,7 @@ class Indexer:
         began = time.monotonic()
         pure = sum(file["bytes"] for file in files) < WORTH_C
         sources, keys = [self.folder.file(file["path"]) for file in files], f"{base}/{PART}/{NAME}"
-        wish = index_files.Wish(sources, self.folder.file(keys), vantage.vantage_id, pure, jobs=1)
+        wish = index_files.Wish(sources, self.folder.file(keys), vantage.vantage_id, pure, jobs=1, codec="zlib")
         _changed, found = index_files.index(wish, told=lambda _path, _packets: self._note())
         facts = {name: found[name] for name in ("packets", "loop", "loop_reason")}
         return {**told, "keys": keys, **facts, "seconds": round(time.monotonic() - began, 3)}

@@ -125,6 +125,7 @@ def test_keys_come_home_and_captures_stay(hosts, tmp_path):
         assert vantage["left_out"][0]["packets"] == vantage["counts"]["packets"] > 100 and vantage["status"] != "failed"
         index(Wish([str(hosts[name] / RAW.format(name))], str(tmp_path / "again.keys"), f"{name}__eth1"))
         assert rows(folder / KEYS.format(name)) == rows(tmp_path / "again.keys")
+        assert b'"codec":"zlib"' in (folder / KEYS.format(name)).read_bytes()[:9000], "which every controller can read"
         assert not os.path.exists(hosts[name] / "cache"), "nothing of what was compiled stays"
     assert "index.keys" in report.table(manifest)
 
