@@ -10,6 +10,7 @@ import tempfile
 import typing as t
 
 from ansible import constants as C
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.limits import index_bytes
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, remote
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
@@ -37,9 +38,9 @@ class ActionModule(CampaignAction):
         if record.get("collected_ns") or not record.get("armed"):
             return {"changed": False, "files": 0, "bytes": 0, "stored": 0}
         serve = remote.serve_argv(run.id, record.get("serve"))
+        wanted = options["collect"] or self.asked_to_collect() or record["session"].get("collect", WHOLE)
         captured = record.get("captured_bytes")
-        bulk = captured is None or captured > LITTLE
-        wanted = options["collect"] or self.asked_to_collect()
+        bulk = captured is None or (captured if wanted == WHOLE else index_bytes(captured)) > LITTLE
         run.event("collecting", host=host)
         try:
             done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], wanted).collect()

@@ -65,7 +65,7 @@ class ActionModule(CampaignAction):
         return {**_told(run, made), "changed": not self._task.check_mode}
 
     def _found(self, wanted: str, root: str) -> dict[str, t.Any]:
-        known = evidence.runs(root)
+        known, collect = evidence.runs(root), self.asked_to_collect()
         if not wanted:
             raise units.Unusable(
                 f"Say which campaign: add -e campaign=NAME, which means its latest run, or the id of a run. "
@@ -75,7 +75,7 @@ class ActionModule(CampaignAction):
         run = evidence.Run(root, chosen or wanted)
         if chosen is None or not os.path.isdir(run.folder):
             where = run.final if chosen and os.path.isdir(run.final) else None
-            if where and self._is_wanted_whole(where):
+            if where and collect == WHOLE and left_its_captures(where):
                 return self._found(run.id, os.path.join(root, LATER))
             return {
                 "campaign": chosen or wanted,
@@ -85,11 +85,6 @@ class ActionModule(CampaignAction):
                 "hosts": [],
             }
         return {**_told(run, run.plan()), "found": True, "published": None}
-
-    def _is_wanted_whole(self, folder: str) -> bool:
-        """Whether the captures that a published run left on its hosts are asked for."""
-        manifest = evidence.read_json(os.path.join(folder, "campaign.json")) or {}
-        return manifest.get("collect") == INDEX and self.asked_to_collect() == WHOLE
 
     def _rebuilt(self, wanted: str, root: str, captures: dict[str, t.Any]) -> dict[str, t.Any]:
         sessions = remembered(captures, wanted)
@@ -168,6 +163,11 @@ class ActionModule(CampaignAction):
             return bpf.expand(words)
         except bpf.BadFilter as problem:
             raise units.Unusable(f"the filter {words!r}: {problem}") from None
+
+
+def left_its_captures(folder: str) -> bool:
+    """Whether the published run in *folder* brought keys home and left the captures on its hosts."""
+    return (evidence.read_json(os.path.join(folder, "campaign.json")) or {}).get("collect") == INDEX
 
 
 def written_campaigns(places: list[str]) -> str:
