@@ -708,39 +708,45 @@ void wf_crc_tables(u32 *tables)
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-/* 64 bytes at a time by multiplication without carries, as in V. Gopal et al., Fast CRC Computation for Generic Polynomials Using
-   PCLMULQDQ, Intel 2009; the constants are its own for this polynomial. `size` is a multiple of 64 and not 0. */
+/* By multiplication without carries, as in V. Gopal et al., Fast CRC Computation for Generic Polynomials Using PCLMULQDQ, Intel 2009;
+   the constants are its own for this polynomial. `size` is a multiple of 16 and not 0. */
+#define LOAD(at) _mm_loadu_si128((const __m128i *)(at))
+#define FOLD(x, by, next) \
+    _mm_xor_si128(_mm_xor_si128(_mm_clmulepi64_si128(x, by, 0x00), next), _mm_clmulepi64_si128(x, by, 0x11))
 __attribute__((target("pclmul,sse4.1")))
 static u32 folded(u32 value, const u8 *p, u64 size)
 {
     const __m128i by4 = _mm_set_epi64x(0x01C6E41596, 0x0154442BD4), by1 = _mm_set_epi64x(0x00CCAA009E, 0x01751997D0);
     const __m128i by_half = _mm_set_epi64x(0, 0x0163CD6124), barrett = _mm_set_epi64x(0x01F7011641, 0x01DB710641);
     const __m128i low = _mm_setr_epi32(~0, 0, ~0, 0);
-    __m128i x[4], y;
-    int lane;
+    __m128i x = _mm_xor_si128(LOAD(p), _mm_cvtsi32_si128((int)value)), b, c, d;
 
-    UNROLL(GCC unroll 4)
-    for (lane = 0; lane < 4; lane++)
-        x[lane] = _mm_loadu_si128((const __m128i *)(p + 16 * lane));
-    x[0] = _mm_xor_si128(x[0], _mm_cvtsi32_si128((int)value));
-    for (p += 64, size -= 64; size; p += 64, size -= 64)
-        UNROLL(GCC unroll 4)
-        for (lane = 0; lane < 4; lane++) {
-            y = _mm_xor_si128(_mm_clmulepi64_si128(x[lane], by4, 0x00), _mm_loadu_si128((const __m128i *)(p + 16 * lane)));
-            x[lane] = _mm_xor_si128(_mm_clmulepi64_si128(x[lane], by4, 0x11), y);
+    if (size >= 64) {
+        b = LOAD(p + 16);
+        c = LOAD(p + 32);
+        d = LOAD(p + 48);
+        for (p += 64, size -= 64; size >= 64; p += 64, size -= 64) {
+            x = FOLD(x, by4, LOAD(p));
+            b = FOLD(b, by4, LOAD(p + 16));
+            c = FOLD(c, by4, LOAD(p + 32));
+            d = FOLD(d, by4, LOAD(p + 48));
         }
-    UNROLL(GCC unroll 4)
-    for (lane = 1; lane < 4; lane++) {
-        y = _mm_xor_si128(_mm_clmulepi64_si128(x[0], by1, 0x00), x[lane]);
-        x[0] = _mm_xor_si128(_mm_clmulepi64_si128(x[0], by1, 0x11), y);
+        x = FOLD(x, by1, b);
+        x = FOLD(x, by1, c);
+        x = FOLD(x, by1, d);
+    } else {
+        p += 16;
+        size -= 16;
     }
-    y = _mm_xor_si128(_mm_srli_si128(x[0], 8), _mm_clmulepi64_si128(x[0], by1, 0x10));
-    y = _mm_xor_si128(_mm_srli_si128(y, 4), _mm_clmulepi64_si128(_mm_and_si128(y, low), by_half, 0x00));
-    x[0] = _mm_and_si128(_mm_clmulepi64_si128(_mm_and_si128(y, low), barrett, 0x10), low);
-    return (u32)_mm_extract_epi32(_mm_xor_si128(y, _mm_clmulepi64_si128(x[0], barrett, 0x00)), 1);
+    for (; size; p += 16, size -= 16)
+        x = FOLD(x, by1, LOAD(p));
+    x = _mm_xor_si128(_mm_srli_si128(x, 8), _mm_clmulepi64_si128(x, by1, 0x10));
+    x = _mm_xor_si128(_mm_srli_si128(x, 4), _mm_clmulepi64_si128(_mm_and_si128(x, low), by_half, 0x00));
+    b = _mm_and_si128(_mm_clmulepi64_si128(_mm_and_si128(x, low), barrett, 0x10), low);
+    return (u32)_mm_extract_epi32(_mm_xor_si128(x, _mm_clmulepi64_si128(b, barrett, 0x00)), 1);
 }
 
-static u64 foldable(u64 size) { return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1") ? size & ~(u64)63 : 0; }
+static u64 foldable(u64 size) { return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1") ? size & ~(u64)15 : 0; }
 #else
 static u32 folded(u32 value, const u8 *p, u64 size) { return (void)p, (void)size, value; }
 static u64 foldable(u64 size) { return (void)size, 0; }
@@ -760,6 +766,10 @@ static u32 crc(const u32 *t, u32 value, const u8 *p, u64 size)
               ^ t[12 * 256 + (value >> 24)] ^ t[11 * 256 + p[4]] ^ t[10 * 256 + p[5]] ^ t[9 * 256 + p[6]] ^ t[8 * 256 + p[7]]
               ^ t[7 * 256 + p[8]] ^ t[6 * 256 + p[9]] ^ t[5 * 256 + p[10]] ^ t[4 * 256 + p[11]] ^ t[3 * 256 + p[12]]
               ^ t[2 * 256 + p[13]] ^ t[1 * 256 + p[14]] ^ t[p[15]];
+    }
+    for (; size >= 4; size -= 4, p += 4) {
+        value ^= little32(p);
+        value = t[3 * 256 + (value & 255)] ^ t[2 * 256 + (value >> 8 & 255)] ^ t[256 + (value >> 16 & 255)] ^ t[value >> 24];
     }
     while (size--)
         value = value >> 8 ^ t[(value ^ *p++) & 255];
@@ -792,7 +802,7 @@ struct clock { u64 offset, divisor; };
 /* Changed together with IndexRequest in index_hot.py; wf_index_size() tells whether they agree. */
 struct index_request {
     const u8 *in;
-    u8 *out;
+    struct row *out;
     struct note *notes;
     const u8 *links, *extensions;
     const struct clock *clocks;
@@ -958,13 +968,18 @@ static int is_protected(const u8 *d, u64 size, const struct headers *h)
     return big16(p + 4) && p[6] == 17 && bth == h->ip->at + 48;
 }
 
+/* CRC-32 begins as if its first 4 bytes were inverted, and zeros before them change nothing: so that whole steps of 16 bytes come out,
+   headers are laid behind zeros. Of the 8 bytes of ones that the ICRC begins with, 4 are then left. */
+static u64 sixteens(u64 size) { return (size + 15) & ~(u64)15; }
+
 static int icrc_holds(const struct index_request *r, const u8 *d, const struct headers *h)
 {
-    u8 masked[8 + 60 + 8 + 12], *p = masked + 8;
-    u64 at = h->ip->at, head = h->bth->at + 12 - at;
+    u8 masked[96] = {0}, *p;
+    u64 at = h->ip->at, head = h->bth->at + 12 - at, size = sixteens(4 + head);
     u32 value;
 
-    memset(masked, 0xFF, 8);
+    p = masked + sizeof masked - head;
+    memset(p - 4, 0xFF, 4);
     memcpy(p, d + at, head);
     if (h->ip->step == IPV4) {
         p[1] = p[8] = p[10] = p[11] = 0xFF;
@@ -975,7 +990,7 @@ static int icrc_holds(const struct index_request *r, const u8 *d, const struct h
     if (h->ip->step != GRH)
         p[head - 14] = p[head - 13] = 0xFF;
     p[head - 8] = 0xFF;
-    value = crc(r->tables, 0xFFFFFFFFu, masked, 8 + head);
+    value = crc(r->tables, 0, masked + sizeof masked - size, size);
     value = ~crc(r->tables, value, d + at + head, h->end - 4 - at - head);
     return value == little32(d + h->end - 4);
 }
@@ -1022,24 +1037,24 @@ static u64 mirrored(u64 v)
     return v >> 32 | v << 32;
 }
 
-/* `size` is a multiple of 4, at most 80. */
-static u64 checksum(const u32 *tables, const u8 *covered, u64 size)
-{
-    u8 turned[80];
-    u64 at, word;
+enum { STAYS = 80 };
 
-    for (at = 0; at + 8 <= size; at += 8) {
-        memcpy(&word, covered + at, 8);
+/* Of the last `size` of STAYS bytes, a multiple of 4; there are zeros before them and, for 8 bytes, behind them. */
+static u64 checksum(const u32 *tables, u8 *covered, u64 size)
+{
+    u8 turned[STAYS] = {0};
+    u64 at, word, from = STAYS - size, begin = STAYS - sixteens(size);
+
+    for (at = 0; at < size; at += 8) {
+        memcpy(&word, covered + from + at, 8);
         word = mirrored(word);
-        memcpy(turned + size - 8 - at, &word, 8);
+        memcpy(turned + STAYS - 8 - at, &word, 8);
     }
-    if (at < size) {
-        word = 0;
-        memcpy(&word, covered + at, 4);
-        word = mirrored(word) >> 32;
-        memcpy(turned, &word, 4);
+    for (at = from; at < from + 4; at++) {
+        covered[at] ^= 0xFF;
+        turned[at] ^= 0xFF;
     }
-    return (u64)crc32(tables, covered, size) << 32 | crc32(tables, turned, size);
+    return (u64)~crc(tables, 0, covered + begin, STAYS - begin) << 32 | (u32)~crc(tables, 0, turned + begin, STAYS - begin);
 }
 
 static int is_distinct(const u8 *d, const struct headers *h, const struct row *row, u64 payload, u64 covered)
@@ -1053,45 +1068,44 @@ static int is_distinct(const u8 *d, const struct headers *h, const struct row *r
     return covered >= 16;
 }
 
-static void put_fingerprint(const struct index_request *r, struct row *row, const u8 *d, u64 size, const struct headers *h, u64 payload)
+static void put_fingerprint(const struct index_request *r, struct row *row, const u8 *d, u64 captured, const struct headers *h, u64 payload)
 {
-    u8 stays[80], *behind;
-    u64 head, wanted, have;
+    u8 stays[STAYS + 8] = {0}, *p;
+    u64 head, size, wanted, have;
 
-    memset(stays, 0, sizeof stays);
     if (!h->ip) {
-        wanted = least(size, least(h->inside + COVERED, h->end));
+        p = stays + STAYS - COVERED;
+        wanted = least(captured, least(h->inside + COVERED, h->end));
         if (wanted > h->inside)
-            memcpy(stays, d + h->inside, wanted - h->inside);
+            memcpy(p, d + h->inside, wanted - h->inside);
         row->fingerprint = checksum(r->tables, stays, COVERED);
         return;
     }
     head = h->ip->step == IPV4 ? 20 : 40;
-    memcpy(stays, d + h->ip->at, head);
+    size = head + COVERED + (h->pieces ? 8 : 0);
+    p = stays + STAYS - size;
+    memcpy(p, d + h->ip->at, head);
     if (h->ip->step == IPV4) {
-        stays[1] = stays[8] = stays[10] = stays[11] = 0;
-        stays[6] &= 0x3F;
+        p[1] = p[8] = p[10] = p[11] = 0;
+        p[6] &= 0x3F;
     } else {
-        stays[0] &= 0xF0;
-        stays[1] = stays[2] = stays[3] = stays[7] = 0;
+        p[0] &= 0xF0;
+        p[1] = p[2] = p[3] = p[7] = 0;
     }
-    behind = stays + head;
+    p += head;
     wanted = least(COVERED, h->ip_own_end - h->behind);
-    have = least(size, h->end);
+    have = least(captured, h->end);
     have = have > h->behind ? least(wanted, have - h->behind) : 0;
-    memcpy(behind, d + h->behind, have);
+    memcpy(p, d + h->behind, have);
     if (row->flags & F_TCP)
-        behind[16] = behind[17] = 0;
+        p[16] = p[17] = 0;
     else if (h->transport)
-        behind[6] = behind[7] = 0;
+        p[6] = p[7] = 0;
     if (h->bth)
-        behind[h->transport ? 12 : 4] = 0;
-    head += COVERED;
-    if (h->pieces) {
-        memcpy(stays + head, d + h->pieces->at, 8);
-        head += 8;
-    }
-    row->fingerprint = checksum(r->tables, stays, head);
+        p[h->transport ? 12 : 4] = 0;
+    if (h->pieces)
+        memcpy(p + COVERED, d + h->pieces->at, 8);
+    row->fingerprint = checksum(r->tables, stays, size);
     if (have == wanted && (!(row->flags & F_SHORT) || h->transport || h->bth) && is_distinct(d, h, row, payload, wanted))
         row->flags |= F_IDENTIFIED;
 }
@@ -1187,21 +1201,17 @@ static void fill_row(struct index_request *r, struct row *row, const u8 *d, u64 
 
 static void add_row(struct index_request *r, const u8 *d, u64 size, u64 wire, u8 link, u64 t_ns, u8 direction, int timed)
 {
-    struct row row;
-    u32 bit;
+    struct row *row = &r->out[r->rows];
 
-    memset(&row, 0, sizeof row);
-    row.t_ns = t_ns;
-    row.direction = direction;
-    fill_row(r, &row, d, size, wire, link);
-    memcpy(r->out + r->rows * sizeof row, &row, sizeof row);
+    memset(row, 0, sizeof *row);
+    row->t_ns = t_ns;
+    row->direction = direction;
+    fill_row(r, row, d, size, wire, link);
     r->rows++;
     r->packets++;
     r->foreign += !link;
     r->captured += size;
     r->wire += wire;
-    for (bit = 0; bit < FLAG_COUNT; bit++)
-        r->counts[bit] += row.flags >> bit & 1;
     if (!timed)
         return;
     r->disorder += (int64_t)t_ns < r->previous;
@@ -1305,8 +1315,24 @@ static u32 index_block(struct index_request *r, const u8 *p, u64 left, u64 *used
     return FLUSH;
 }
 
-/* Go through packets until one is not all there, rows or notes are full, or something else comes: r->why says which. */
-void wf_index(struct index_request *r)
+/* Count the flags of all rows: 7 to a word, a byte for each, which are added up before one could overflow. */
+static void count_flags(struct index_request *r)
+{
+    u64 row, words[3] = {0};
+    u32 bit;
+
+    for (row = 0; row < r->rows; row++) {
+        for (bit = 0; bit < FLAG_COUNT; bit += 7)
+            words[bit / 7] += (r->out[row].flags >> bit & 127) * 0x02040810204081u & 0x0101010101010101u;
+        if (row % 255 < 254 && row + 1 < r->rows)
+            continue;
+        for (bit = 0; bit < FLAG_COUNT; bit++)
+            r->counts[bit] += words[bit / 7] >> bit % 7 * 8 & 255;
+        memset(words, 0, sizeof words);
+    }
+}
+
+static void index_packets(struct index_request *r)
 {
     r->in_used = r->rows = r->note_count = 0;
     for (;;) {
@@ -1324,44 +1350,77 @@ void wf_index(struct index_request *r)
     }
 }
 
-/* ---- keyfile.py: the first byte of every row, then the second, and so on ---------------------------------------------------- */
-
-/* Turn 8 rows of 8 bytes, a word each, into 8 columns. */
-static inline void turn(u64 *w)
+/* Go through packets until one is not all there, rows or notes are full, or something else comes: r->why says which. */
+void wf_index(struct index_request *r)
 {
-    static const u64 low[3] = {0x00000000FFFFFFFFu, 0x0000FFFF0000FFFFu, 0x00FF00FF00FF00FFu};
-    u32 step, size, at;
-
-    UNROLL(GCC unroll 4)
-    for (step = 0, size = 4; step < 3; step++, size /= 2)
-        UNROLL(GCC unroll 8)
-        for (at = 0; at < 8; at++) {
-            u64 swap;
-
-            if (at & size)
-                continue;
-            swap = (w[at] >> (8 * size) ^ w[at + size]) & low[step];
-            w[at + size] ^= swap;
-            w[at] ^= swap << (8 * size);
-        }
+    index_packets(r);
+    count_flags(r);
 }
 
-/* `width` is a multiple of 8. */
+/* ---- keyfile.py: the first byte of every row, then the second, and so on ---------------------------------------------------- */
+
+#ifdef __GNUC__
+typedef u8 vector __attribute__((vector_size(16)));
+typedef u64 pair __attribute__((vector_size(16)));
+#endif
+#if defined(__clang__)
+#define LOWER(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define UPPER(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#elif defined(__GNUC__)
+#define LOWER(a, b) __builtin_shuffle(a, b, (vector){0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23})
+#define UPPER(a, b) __builtin_shuffle(a, b, (vector){8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31})
+#endif
+
+#ifdef LOWER
+/* Turn 16 rows, of which 8 bytes each are looked at, into 8 columns: each row is interleaved with the one half of them further on,
+   four times. */
+static inline void turn(const u8 *in, u64 width, u8 *out, u64 rows)
+{
+    vector a[8], b[8];
+    u64 one, other;
+    u32 step, at;
+
+    UNROLL(GCC unroll 8)
+    for (at = 0; at < 8; at++) {
+        memcpy(&one, in + at * width, 8);
+        memcpy(&other, in + (at + 8) * width, 8);
+        a[at] = LOWER((vector)(pair){one}, (vector)(pair){other});
+    }
+    UNROLL(GCC unroll 3)
+    for (step = 0; step < 3; step++) {
+        UNROLL(GCC unroll 4)
+        for (at = 0; at < 4; at++) {
+            b[2 * at] = LOWER(a[at], a[at + 4]);
+            b[2 * at + 1] = UPPER(a[at], a[at + 4]);
+        }
+        memcpy(a, b, sizeof a);
+    }
+    UNROLL(GCC unroll 8)
+    for (at = 0; at < 8; at++)
+        memcpy(out + at * rows, &a[at], 16);
+}
+#else
+static void turn(const u8 *in, u64 width, u8 *out, u64 rows)
+{
+    u32 row, at;
+
+    for (row = 0; row < 16; row++)
+        for (at = 0; at < 8; at++)
+            out[at * rows + row] = in[row * width + at];
+}
+#endif
+
+/* `width` is a multiple of 8. Lines of the cache are written whole and few at a time, because the columns of a usual segment are as far
+   apart as makes them contend for one place there. */
 void wf_planes(const u8 *in, u64 rows, u64 width, u8 *out)
 {
-    u64 row, place, at, w[8];
+    u64 begin, row, place;
 
-    for (row = 0; row + 8 <= rows; row += 8)
-        for (place = 0; place < width; place += 8) {
-            UNROLL(GCC unroll 8)
-            for (at = 0; at < 8; at++)
-                memcpy(&w[at], in + (row + at) * width + place, 8);
-            turn(w);
-            UNROLL(GCC unroll 8)
-            for (at = 0; at < 8; at++)
-                memcpy(out + (place + at) * rows + row, &w[at], 8);
-        }
-    for (; row < rows; row++)
+    for (begin = 0; begin + 64 <= rows; begin += 64)
+        for (place = 0; place < width; place += 8)
+            for (row = begin; row < begin + 64; row += 16)
+                turn(in + row * width + place, width, out + place * rows + row, rows);
+    for (row = begin; row < rows; row++)
         for (place = 0; place < width; place++)
             out[place * rows + row] = in[row * width + place];
 }
