@@ -119,8 +119,12 @@ def run(lab: Lab, evidence: str) -> list[Check]:
     flow = Flow(PACKETS, first_psn=(1 << 24) - PACKETS // 2)
     traffic = start_traffic(lab, flow, evidence)
     say("The campaign")
-    lab("clocks")
-    lab.playbook("capture_campaign.yml", inventory, "-e", "campaign=demo", "-e", f"campaign_evidence_root={evidence}")
+    try:
+        lab("clocks")
+        lab.playbook("capture_campaign.yml", inventory, "-e", "campaign=demo", "-e", f"campaign_evidence_root={evidence}")
+    except BaseException:
+        traffic.kill()
+        raise
     finish(traffic)
     say("Turn the flag off again: the host would do it by itself after two hours")
     lab.playbook("disable_rdma_sniffer.yml", inventory)

@@ -192,7 +192,8 @@ IN_CONTAINER = (
         ),
         (
             "container", "podman", IN_CONTAINER,
-            "tcpdump: listening on mlx5_1:2, link-type EN10MB (Ethernet), snapshot length 256 bytes", "4 packets captured\\n5 packets received by filter\\n0 packets dropped by kernel\\n",
+            "tcpdump: listening on mlx5_1:2, link-type EN10MB (Ethernet), snapshot length 256 bytes",
+            "4 packets captured\\n5 packets received by filter\\n0 packets dropped by kernel\\n",
         ),
     ],
     ids=["ibdump", "container"],
