@@ -78,6 +78,24 @@ class Fleet:
                 raise RuntimeError(done.stdout + done.stderr)
             return results
 
+    def sequence(self, host: str, *calls: tuple[str, dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+        """Run modules of the collection, (name, arguments) each, one after the other on *host* and return their results, of failures too."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "results.json")
+            tasks: list[dict[str, t.Any]] = [
+                {f"wirefleet.capture.{name}": arguments, "register": f"result_{number}", "ignore_errors": True}
+                for number, (name, arguments) in enumerate(calls)
+            ]
+            results = ", ".join(f"result_{number}" for number in range(len(calls)))
+            keep = {"content": f"{{{{ [{results}] | to_json }}}}", "dest": str(file), "mode": "0600"}
+            tasks.append({"ansible.builtin.copy": keep, "delegate_to": "localhost"})
+            play = pathlib.Path(folder, "play.yml")
+            play.write_text(json.dumps([{"hosts": host, "gather_facts": False, "tasks": tasks}]))
+            done = self.inside("ansible-playbook", "-i", self.inventory, str(play))
+            if not file.exists():
+                raise RuntimeError(done.stdout + done.stderr)
+            return t.cast("list[dict[str, t.Any]]", json.loads(file.read_text()))
+
     def power_cycle(self, host: str) -> None:
         """Press a guest's reset button and return when it answers again."""
         subprocess.run(self._verb("power-cycle", host), cwd=ROOT, check=True)

@@ -39,9 +39,17 @@ def tunnels(
     **options: t.Any,
 ) -> dict[str, t.Any]:
     """Call erspan_tunnel for *wanted* (all TYPES) between *local* and *remote*."""
+    name, arguments = asked(wanted, local, remote, **options)
+    return fleet.module(host, name, arguments, check=check)
+
+
+def asked(
+    wanted: dict[str, dict[str, t.Any]] | None = None, local: str = MONITOR, remote: str = SWITCH, **options: t.Any
+) -> tuple[str, dict[str, t.Any]]:
+    """Return the module, and its arguments, that tunnels() calls."""
     wanted = TYPES if wanted is None else wanted
     rows = [{"name": name, "local": local, "remote": remote, **more} for name, more in wanted.items()]
-    return fleet.module(host, "erspan_tunnel", {"tunnels": rows, **options}, check=check)
+    return "erspan_tunnel", {"tunnels": rows, **options}
 
 
 #: A shell function: wait until a command succeeds, at most some 30 s; else end with what the files after it say.
@@ -54,19 +62,25 @@ WITHIN = (
 def sniff(fleet: Fleet, host: str, filter_: str, *devices: str, options: str = "") -> None:
     """Start tcpdump on each of *devices* and return once all listen."""
     start = "".join(
-        f"setsid tcpdump -i {device} -s 0 -B 8192 {options} -w /tmp/{device}.pcap '{filter_}' < /dev/null > /dev/null 2> /tmp/{device}.log & "
+        f"setsid tcpdump -i {device} -s 0 -U --immediate-mode -B 8192 {options} -w /tmp/{device}.pcap '{filter_}' "
+        f"< /dev/null > /dev/null 2> /tmp/{device}.log & "
         for device in devices
     )
     listen = "; ".join(f"within 'grep -q listening /tmp/{device}.log' /tmp/{device}.log" for device in devices)
     fleet.ssh(host, f"{WITHIN}{start}{listen}")
 
 
-def harvest(fleet: Fleet, host: str, *devices: str) -> list[list[bytes]]:
-    """End tcpdump and return the frames of each device; none may have been dropped."""
+def harvest(fleet: Fleet, host: str, *devices: str, expected: int = 0, on: t.Collection[str] = ()) -> list[list[bytes]]:
+    """End tcpdump, once it has written the *expected* frames of devices *on* or some 30 s are over, and return those of each device.
+
+    None may have been dropped.
+    """
     show = "; ".join(f"base64 -w0 /tmp/{device}.{what}; echo" for device in devices for what in ("log", "pcap"))
     gone = " ".join(f"/tmp/{device}.*" for device in devices)
     said_by = " ".join(f"/tmp/{device}.log" for device in devices)
-    said = fleet.ssh(host, f"{WITHIN}pkill -INT -x tcpdump; within '! pgrep -x tcpdump' {said_by}; {show}; rm -f {gone}")
+    count = "[ $(tcpdump -nr /tmp/{}.pcap 2> /dev/null | wc -l) -ge {} ]"
+    wait = "".join(f"(within '{count.format(device, expected)}' {said_by}) 2> /dev/null; " for device in on)
+    said = fleet.ssh(host, f"{WITHIN}{wait}pkill -INT -x tcpdump; within '! pgrep -x tcpdump' {said_by}; {show}; rm -f {gone}")
     parts = [base64.b64decode(line) for line in said.splitlines()]
     logs = [part.decode() for part in parts[::2]]
     if not all("\n0 packets dropped by kernel" in log for log in logs):

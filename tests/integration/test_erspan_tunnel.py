@@ -13,7 +13,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.packets.bpf impo
 from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
 
 from tests.integration.fleet import ROOT
-from tests.integration.span import MONITOR, RULES, SWITCH, TYPES, harvest, mirror, sniff, tunnels
+from tests.integration.span import MONITOR, RULES, SWITCH, TYPES, asked, harvest, mirror, sniff, tunnels
 
 CRASH = pathlib.Path(__file__).with_name("crash_on_host.py")
 SENDER = [ROOT / "plugins/module_utils/packets/roce.py", *(ROOT / "tests/traffic" / name for name in ("roce_frames.py", "roce_send.py"))]
@@ -21,6 +21,8 @@ SEND = (
     "cd /var/tmp && python3 roce_send.py --device eth1 --source 10.78.0.2 --target 10.78.0.3 --target-mac 52:54:00:78:00:02 --pps 1000 "
     "--packets {packets} --payload {payload} --per-message {per_message}"
 )
+#: What puts everything back.
+RESTORED = "capture_session", {"campaign": "standing", "state": "restored"}
 #: Ethernet, IPv4, UDP, BTH, RETH and ICRC.
 HEADERS = 14 + 20 + 8 + 12 + 16 + 4
 #: The devices anew, as the module made them: their sequence numbers begin again.
@@ -44,34 +46,37 @@ def monitor_as_it_was(switch):
     """The same; afterwards the monitor has to be as before."""
     before = state(switch)
     yield switch
-    switch.ssh("mon1", "pkill -x tcpdump", check=False)
-    switch.module("mon1", "capture_session", {"campaign": "standing", "state": "restored"})
-    assert state(switch) == before
+    if state(switch, "pkill -x tcpdump; ") != before:
+        switch.module("mon1", *RESTORED)
+        assert state(switch) == before
 
 
-def state(fleet):
-    return fleet.ssh("mon1", "ip -br link | cut -d@ -f1 | awk '{print $1}'; ls /sys/module; ls /var/tmp")
+def state(fleet, first=""):
+    return fleet.ssh("mon1", f"{first}ip -br link | cut -d@ -f1 | awk '{{print $1}}'; ls /sys/module; ls /var/tmp")
 
 
-def absent(fleet, *names, **options):
-    return fleet.module("mon1", "erspan_tunnel", {"tunnels": [{"name": name} for name in names], "state": "absent", **options})
+def absent(*names, **options):
+    return "erspan_tunnel", {"tunnels": [{"name": name} for name in names], "state": "absent", **options}
 
 
-def restored(fleet):
-    result = fleet.module("mon1", "capture_session", {"campaign": "standing", "state": "restored"})
+def outcomes(result):
     return {(row["key"][0], row["key"][1]): row["outcome"] for row in result["restored"]}
 
 
-def passed(fleet, devices, packets, payload=1024, *frame_sizes):
-    """Send RoCE through the switch, two frames each of *frame_sizes*, and echoes; return the RoCE sent and what *devices* showed."""
+def passed(fleet, devices, packets, payload=1024, *frame_sizes, deaf=()):
+    """Send RoCE through the switch, two frames each of *frame_sizes*, and echoes; return the RoCE sent and what *devices* showed.
+
+    Those that are *deaf* are not waited for.
+    """
     sniff(fleet, "mon1", expand("roce"), *devices)
     sniff(fleet, "left1", "udp port 4791", "eth1", options="-Q out")
     runs = [SEND.format(packets=packets, payload=payload, per_message=8)]
     runs += [SEND.format(packets=2, payload=size - HEADERS, per_message=1) for size in frame_sizes]
     fleet.ssh("left1", " && ".join([*runs, "ping -q -c 2 -i 0.2 10.78.0.3"]))
-    sent = harvest(fleet, "left1", "eth1")[0]
+    expected = packets + 2 * len(frame_sizes)
+    sent = harvest(fleet, "left1", "eth1", expected=expected, on=["eth1"])[0]
     assert [len(frame) for frame in sent[packets:]] == [size for size in frame_sizes for _twice in range(2)]
-    return sent, harvest(fleet, "mon1", *devices)
+    return sent, harvest(fleet, "mon1", *devices, expected=expected, on=[name for name in devices if name not in deaf])
 
 
 def test_what_was_sent_arrives_packet_for_packet_in_every_type(monitor):
@@ -88,9 +93,9 @@ def test_what_was_sent_arrives_packet_for_packet_in_every_type(monitor):
     for name, frames_found in zip(TYPES, found):
         largest = done["largest_frame"][name]
         assert frames_found == [frame[:largest] for frame in sent], f"{name}: {len(frames_found)} of {len(sent)}"
-    again = tunnels(monitor)
+    again, result = monitor.sequence("mon1", asked(), RESTORED)
     assert (again["changed"], again["commands"]) == (False, [])
-    outcome = restored(monitor)
+    outcome = outcomes(result)
     assert set(outcome.values()) == {"restored"} and {scope for _kind, scope in outcome} == {*TYPES, "gre", "ip_tunnel", "ip_gre"}
     assert state(monitor) == before, "erspan0, gre0 and gretap0 are gone with their module"
 
@@ -102,20 +107,20 @@ def test_switch_that_counts_anew_is_still_heard(monitor):
     sent, found = passed(monitor, ["type2", "strict"], 50)
     assert found == [sent, sent]
     monitor.ssh("sw1", f"{RENUMBER}; {RULES}")
-    sent, (ours, strict) = passed(monitor, ["type2", "strict"], 20)
+    sent, (ours, strict) = passed(monitor, ["type2", "strict"], 20, deaf=["strict"])
     monitor.ssh("mon1", "ip link del strict")
     assert (ours, strict) == (sent, [])
 
 
 def test_change_and_removal_one_of_several(monitor):
-    tunnels(monitor)
     wanted = {**TYPES, "type2": {**TYPES["type2"], "mtu": 1400}, "type3": {**TYPES["type3"], "hwid": 8}}
-    changed = tunnels(monitor, wanted=wanted)
+    calls = asked(), asked(wanted), absent("type2", "nobody"), absent("type2"), RESTORED
+    _made, changed, removed, again, result = monitor.sequence("mon1", *calls)
     assert changed["commands"][:2] == ["ip link set dev type2 mtu 1400", "ip link delete dev type3"]
     assert not any("type1" in command for command in changed["commands"])
-    assert absent(monitor, "type2", "nobody")["commands"] == ["ip link delete dev type2"]
-    assert absent(monitor, "type2")["changed"] is False
-    assert restored(monitor)["link", "type2"] == "already"
+    assert removed["commands"] == ["ip link delete dev type2"]
+    assert again["changed"] is False
+    assert outcomes(result)["link", "type2"] == "already"
 
 
 def test_somebody_elses_device_is_left_alone_unless_asked_and_comes_back(monitor):
@@ -123,14 +128,16 @@ def test_somebody_elses_device_is_left_alone_unless_asked_and_comes_back(monitor
     monitor.ssh("mon1", f"ip link add type2 mtu 1300 {theirs}; ip link add other type dummy")
     link = "ip -d link show type2 | grep -o 'mtu 1300\\|erspan remote .*erspan_ver 1'"
     before = monitor.ssh("mon1", link)
-    for failed in (tunnels(monitor), absent(monitor, "type2")):
+    calls = asked(), absent("type2"), absent("other", force=True), asked({"mine": {"key": 2}})
+    *refused, other, twin = monitor.sequence("mon1", *calls)
+    for failed in refused:
         assert failed["msg"] == "type2 was not made by this collection and is not as wanted: choose another name, or say force"
-    assert "other is a device of another kind (dummy)" in absent(monitor, "other", force=True)["msg"]
-    twin = tunnels(monitor, wanted={"mine": {"key": 2}})
+    assert "other is a device of another kind (dummy)" in other["msg"]
     assert twin["msg"] == f"mine: type2 already receives session 2 from {SWITCH}: use it, or remove it"
     assert monitor.ssh("mon1", link) == before
-    assert tunnels(monitor, force=True)["changed"]
-    outcome = restored(monitor)
+    taken, result = monitor.sequence("mon1", asked(force=True), RESTORED)
+    assert taken["changed"]
+    outcome = outcomes(result)
     assert (outcome["link", "type2"], monitor.ssh("mon1", link)) == ("restored", before)
     monitor.ssh("mon1", "ip link del type2; ip link del other; rmmod ip_gre ip_tunnel gre dummy", check=False)
 

@@ -251,6 +251,13 @@ def test_the_playbook_mirrors_and_restore_takes_it_back(tor, tmp_path):
     assert made.returncode == 0, made.stdout + made.stderr
     assert "mirroring-group 1 local" in tor.device.running()
     assert "mirroring-group 2 reflector-port" in tor.device.running(), "the switch asked and was answered"
+    typed = len(tor.typed)
+    for name in ("status.yml", "restore.yml"):
+        listed = playbook(tmp_path, f"playbooks/{name}")
+        assert listed.returncode == 0, listed.stdout + listed.stderr
+        assert re.search(r"^comware +standing-switch-mirror +changed \(journal\) .* 2$", listed.stdout, re.MULTILINE), listed.stdout
+        assert "comware mirror session 2: absent -> session=2 type=rspan_source" in listed.stdout
+    assert len(tor.typed) == typed, "what is listed was asked of the journal"
     done = playbook(tmp_path, "playbooks/restore.yml", "-e", "campaign=standing-switch-mirror")
     assert done.returncode == 0, done.stdout + done.stderr
     assert shown("comware", tor.device) == before
@@ -293,13 +300,13 @@ def test_a_switch_without_the_feature_image_says_so(tor, tmp_path):
     assert tor.typed == []
 
 
-def run_campaign(tmp_path: pathlib.Path, vantage: dict[str, t.Any]) -> pathlib.Path:
+def run_campaign(tmp_path: pathlib.Path, vantages: list[dict[str, t.Any]]) -> pathlib.Path:
     """Run a campaign whose collector is this machine, with a /var/lib of its own, and return its evidence."""
     hosts = yaml.safe_load((tmp_path / "hosts.yml").read_text())
     hosts["all"]["hosts"] = {"here": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
     wanted = {
-        "campaign_vantages": [vantage],
+        "campaign_vantages": vantages,
         "campaign_start": "+10s",
         "campaign_duration": "2s",
         "campaign_evidence_root": str(tmp_path / "evidence"),
@@ -314,21 +321,6 @@ def run_campaign(tmp_path: pathlib.Path, vantage: dict[str, t.Any]) -> pathlib.P
     events = [json.loads(line)["event"] for line in (folder / "events.ndjson").read_text().splitlines()]
     assert events.index("mirrored") < events.index("arming") < events.index("mirror_ended")
     return folder
-
-
-@pytest.mark.skipif(os.geteuid() != 0 or not DEVICES, reason="captures on a network device of this machine, as root")
-def test_a_campaign_mirrors_on_the_switch_for_its_window_and_keeps_what_it_did(tor, tmp_path):
-    """The double mirrors nothing: what is proven is who does what when."""
-    before = shown("comware", tor.device)
-    mirror = CASES["comware"].sessions["third"]
-    folder = run_campaign(tmp_path, {"hosts": "switches", "mirror": mirror, "collector": "here", "device": DEVICES[0]})
-    assert [row["vantage_id"] for row in json.loads((folder / "campaign.json").read_text())["vantages"]] == [f"here__{DEVICES[0]}"]
-    (made,) = json.loads((folder / "switches" / "comware" / "present.json").read_text())
-    (ended,) = json.loads((folder / "switches" / "comware" / "restored.json").read_text())
-    assert made["before"] == {} and made["after"]["destination"]["erspan"]["destination_ip"] == "192.0.2.9"
-    assert [row["outcome"] for row in ended["restored"]] == ["restored"]
-    assert any("time once delay" in line for line in tor.typed), "the switch would have ended it by itself"
-    assert shown("comware", tor.device) == before
 
 
 @contextlib.contextmanager
@@ -354,18 +346,27 @@ def packets_served(port: int) -> t.Iterator[None]:
             server.terminate()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="rpcapd captures as root")
-def test_a_campaign_has_the_switch_capture_and_takes_its_packets(tor, tmp_path):
+@pytest.mark.skipif(os.geteuid() != 0 or not DEVICES, reason="captures on a network device of this machine, as root")
+def test_a_campaign_has_a_switch_mirror_and_capture_for_its_window_and_keeps_what_it_did(tor, tmp_path):
+    """Mirrored packets come from no double: what is proven of them is who does what when. What it captures comes from a real rpcapd."""
+    before, mirror = shown("comware", tor.device), CASES["comware"].sessions["third"]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    wish = {"interface": "GE1/0/1", "port": port, "name": "lo"}
+    vantages = [
+        {"hosts": "switches", "mirror": mirror, "collector": "here", "device": DEVICES[0]},
+        {"hosts": "switches", "rpcap": {"interface": "GE1/0/1", "port": port, "name": "lo"}, "collector": "here", "filter": "udp port 9"},
+    ]
     with packets_served(port):
-        folder = run_campaign(tmp_path, {"hosts": "switches", "rpcap": wish, "collector": "here", "filter": "udp port 9"})
-    (vantage,) = json.loads((folder / "campaign.json").read_text())["vantages"]
-    assert vantage["vantage_id"] == "here__comware"
-    (file,) = folder.glob("**/*.pcap")
+        folder = run_campaign(tmp_path, vantages)
+    assert {row["vantage_id"] for row in json.loads((folder / "campaign.json").read_text())["vantages"]} == {f"here__{DEVICES[0]}", "here__comware"}
+    (file,) = folder.glob("vantages/here__comware/**/*.pcap")
     assert file.read_bytes().count(b"for the switch") > 20, "of two seconds"
+    made, capture = json.loads((folder / "switches" / "comware" / "present.json").read_text())
+    (ended,) = json.loads((folder / "switches" / "comware" / "restored.json").read_text())
+    assert made["before"] == {} and made["after"]["destination"]["erspan"]["destination_ip"] == "192.0.2.9"
     line = f"packet-capture remote interface GigabitEthernet1/0/1 port {port}"
-    assert tor.typed == [line, "packet-capture stop"] and tor.device.capture is None
-    (made,) = json.loads((folder / "switches" / "comware" / "present.json").read_text())
-    assert made["commands"] == [line] and "neither authenticated" in made["warnings"][0]
+    assert capture["commands"] == [line] and "neither authenticated" in capture["warnings"][0]
+    assert [row["outcome"] for row in ended["restored"]] == ["restored", "restored"]
+    assert any("time once delay" in line for line in tor.typed), "the switch would have ended the session by itself"
+    assert [line for line in tor.typed if line.startswith("packet-capture")] == [line, "packet-capture stop"] and tor.device.capture is None
+    assert shown("comware", tor.device) == before
