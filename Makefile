@@ -28,9 +28,9 @@ help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 # What keeps the cores busy runs beside its like, and what waits for windows and boots beside its own.
-test: ## all that proves the collection but what needs guests (test-rdma) or other suites (test-matrix)
+test: ## all that proves the collection but what needs other suites (test-matrix)
 	@$(MAKE) --no-print-directory -j 3 ready
-	@tests/tools/parts.sh unit "sanity lint docs-lint galaxy" "molecule integration" test-dpdk
+	@tests/tools/parts.sh unit "sanity lint docs-lint galaxy" "molecule integration" test-dpdk test-rdma
 
 ready: $(VENV) $(NEWEST) $(TOOLS)
 
@@ -74,9 +74,9 @@ test-dpdk: $(VENV) ## capturing a real DPDK process, which keeps a core to itsel
 
 test-rdma: $(VENV) ## RDMA, drivers and power cuts on QEMU guests; RDMA_LAB=name takes guests that are up already
 	@tests/tools/need.sh "the tests on guests" $(CAPTURE)
-	$(PYTHON) -m pytest -q tests/rdma
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/rdma
 
-test-matrix: $(VENV) ## hosts of Debian 11, 12, 13 and sid, not part of test; WRITE=1 puts the results into docs/systems.md
+test-matrix: $(VENV) ## hosts of Debian 11, 12, 13 and sid, also on their kernels, not part of test; WRITE=1 puts the results into docs/systems.md
 	@tests/tools/need.sh "the tests on host systems" $(CAPTURE)
 	$(PYTHON) -m pytest -q tests/matrix $(if $(WRITE),--write)
 

@@ -25,6 +25,8 @@ FEWEST_ITERATIONS = 5
 RETRY_SECONDS = 0.5
 #: What a client says where nobody listens yet: by TCP, and by the RDMA connection manager (8 is RDMA_CM_EVENT_REJECTED).
 _NOBODY_LISTENS = ("Couldn't connect to", "Unexpected CM event bl blka 8")
+#: What it says where the server, which had answered, does not listen for the queue pairs yet (8 is IB_CM_REJ_INVALID_SERVICE_ID).
+_NOT_READY = "RDMA_CM_EVENT_REJECTED; error: 8"
 _HARMLESS = "Device not recognized to implement inline feature"
 _END = re.compile(r"^ (local|remote) address: .*QPN (0x[0-9a-f]+).*\n GID: ([0-9:]+)", re.MULTILINE)
 _ROW = re.compile(r"^ (\d+) +(\d+) +([\d.]+) +([\d.]+)", re.MULTILINE)
@@ -147,6 +149,10 @@ def _finished(result: Result, wish: Wish) -> Report:
         raise Refused(f"{result.command} did not end within {waited}")
     if result.rc and nobody_listens(said):
         raise Refused(f"{result.command}: no server answered within {wish.connect_s:g} s; is the test running there, and may its port pass?")
+    if result.rc and _NOT_READY in said:
+        raise Refused(
+            f"{result.command}: the server was not ready when the client connected its queue pairs, which perftest does not wait for; run it again"
+        )
     if result.rc:
         raise Refused(f"{result.command} failed: {complaint(result)}")
     try:

@@ -25,7 +25,7 @@ class Host:
     number: int
     kind: str = "namespace"
     init: str = "systemd"
-    #: Whose userland a namespace host has.
+    #: Whose userland a namespace host has, whose kernel too a User-Mode Linux host, and whose QEMU emulates a guest.
     suite: str = SUITE
     groups: tuple[str, ...] = ()
     data_device: str = "eth1"
@@ -124,9 +124,11 @@ FLEETS: t.Mapping[str, tuple[Host, ...]] = {
         _switch("bridge", "node1", "node2", number=1, kind="uml", data_device="ens1f0np0"), *_ends(2), Host("mon1", 4, groups=("monitors",)),
     ),
     "rdma-guests": (_guest(1), _guest(2)),
+    "igb": (_guest(1, suite="trixie"),),
     "span": (Host("left1", 1, behind="sw1", mtu=1500), Host("right1", 2, behind="sw1", mtu=1500), *_mirrored("left1", "right1")),
     "span-guests": (_guest(1, behind="sw1"), _guest(2, behind="sw1"), *_mirrored("guest1", "guest2")),
     "systems": tuple(Host(suite, n, suite=suite, groups=("tcp_hosts",)) for n, suite in enumerate(SYSTEMS, 1)),
+    "kernels": tuple(Host(suite, n, kind="uml", suite=suite, groups=("tcp_hosts",)) for n, suite in enumerate(SYSTEMS, 1)),
     "bench": tuple(Host(f"node{n}", n, groups=("tcp_hosts",)) for n in range(1, 9)),
 }
 

@@ -18,7 +18,7 @@ from .hub import Hub
 from .inventory import inventory
 from .packages import ensure, missing
 from .problem import Problem
-from .rootfs import rootfs, run
+from .rootfs import SUITE, rootfs, run
 from .umlkernel import image, xstate
 from .user import require
 
@@ -28,8 +28,10 @@ BOOT_SECONDS = {"namespace": 120, "uml": 120, "qemu": 300}
 #: What takes long and is cached: built before the hub exists.
 PREPARE = {
     "namespace": lambda hosts: [rootfs(suite) for suite in sorted({host.suite for host in hosts if host.kind == "namespace"})],
-    "uml": lambda hosts: (image(), xstate()),
-    "qemu": lambda hosts: (qemuroot.image(), qemuroot.kernel()),
+    "uml": lambda hosts: (*map(image, sorted({host.suite for host in hosts if host.kind == "uml"})), xstate()),
+    "qemu": lambda hosts: (
+        qemuroot.image(), qemuroot.kernel(), *map(qemuroot.emulator, {host.suite for host in hosts if host.kind == "qemu"} - {SUITE}),
+    ),
 }
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 

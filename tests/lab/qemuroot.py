@@ -13,11 +13,15 @@ import struct
 from . import rootfs
 from .problem import Problem
 from .rootfs import cached, run
+from .umlkernel import SOURCE
 from .user import as_root
 
 INIT = pathlib.Path(__file__).parent / "init" / "qemu.sh"
 IMAGE_BYTES = 3 << 30
+EMULATOR = "qemu-system-x86"
 PACKAGES = (*rootfs.PACKAGES, "linux-image-amd64", "udev", "rdma-core", "ibverbs-utils", "ibverbs-providers", "perftest")
+#: What labnic is compiled with, for the very kernel of the same build; removed again.
+HEADERS = ("linux-headers-amd64", "make")
 #: These guests have hardware, so that what finds and names it runs.
 NEEDED = (
     "systemd-udevd", "systemd-udev-trigger", "systemd-modules-load", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket",
@@ -33,7 +37,7 @@ XZ = b"\xfd7zXZ\0"
 
 def root() -> pathlib.Path:
     """Return the guests' root as a folder; their disk is made of it."""
-    text = rootfs.recipe(PACKAGES, MASKED) + INIT.read_text() + "".join(INITRAMFS.values())
+    text = rootfs.recipe([*PACKAGES, *HEADERS], MASKED) + INIT.read_text() + SOURCE.read_text() + "".join(INITRAMFS.values())
     return cached("qemu-root", text, _build_root)
 
 
@@ -74,11 +78,31 @@ def vmlinux(bzimage: bytes) -> bytes:
 
 
 def _build_root(folder: pathlib.Path) -> None:
-    rootfs.build(folder, PACKAGES, MASKED)
+    rootfs.build(folder, [*PACKAGES, *HEADERS], MASKED)
+    _add_labnic(folder)
     for path, text in INITRAMFS.items():
         (folder / path).write_text(text)
     shutil.copy(INIT, folder / "usr/local/sbin/lab-init")
     run([*as_root(), "chroot", str(folder), "update-initramfs", "-u", "-k", "all"])
+
+
+def emulator(suite: str) -> pathlib.Path:
+    """Return a root of *suite* with its QEMU, which emulates cards that the machine's may not know."""
+    return cached(f"qemu-of-{suite}", EMULATOR, lambda folder: rootfs.install(folder, [EMULATOR], suite))
+
+
+def _add_labnic(folder: pathlib.Path) -> None:
+    (release,) = (path.name for path in (folder / "lib/modules").iterdir())
+    print(f"building the lab's NIC module for {release} (once)", flush=True)
+    work, inside = folder / "usr/local/src/labnic", [*as_root(), "chroot", str(folder)]
+    work.mkdir(parents=True)
+    shutil.copy(SOURCE, work)
+    (work / "Makefile").write_text("obj-m := labnic.o\n")
+    run([*inside, "make", "-C", f"/lib/modules/{release}/build", "M=/usr/local/src/labnic", "modules"])
+    run([*inside, "install", "-D", "-m", "644", "/usr/local/src/labnic/labnic.ko", f"/lib/modules/{release}/extra/labnic.ko"])
+    run([*inside, "depmod", release])
+    run([*inside, "apt-get", "-qq", "purge", "-y", "--autoremove", "^linux-(headers|kbuild|compiler)-", "make"])
+    shutil.rmtree(work)
 
 
 def _build_image(path: pathlib.Path) -> None:

@@ -25,6 +25,8 @@ PACKAGES = (
 ).split()
 #: Hosts of another suite are neither switches nor peers of a benchmark.
 ONLY_AT_HOME = ("wireshark-common", "rsync", "openvswitch-switch")
+#: And their kernel, for hosts that have one, comes from their suite.
+ONLY_ELSEWHERE = ("user-mode-linux",)
 #: What never had a release is signed for a week only, and the index that this machine gets may be older.
 UNRELEASED = ("sid", "forky")
 
@@ -81,7 +83,7 @@ def discard(path: pathlib.Path) -> None:
 
 def rootfs(suite: str = SUITE) -> pathlib.Path:
     """Return the shared root of a *suite*, read-only for everybody who uses it."""
-    packages = PACKAGES if suite == SUITE else [name for name in PACKAGES if name not in ONLY_AT_HOME]
+    packages = PACKAGES if suite == SUITE else [*(name for name in PACKAGES if name not in ONLY_AT_HOME), *ONLY_ELSEWHERE]
     return cached(f"root-{suite}", recipe(packages, MASKED, suite), lambda folder: build(folder, packages, MASKED, suite))
 
 
@@ -92,7 +94,7 @@ def recipe(packages: Sequence[str], masked: Sequence[str], suite: str = SUITE) -
 def build(folder: pathlib.Path, packages: Sequence[str], masked: Sequence[str], suite: str = SUITE) -> None:
     """Make a root with *packages* in *folder*, whose systemd does not start the units *masked*."""
     print(f"building the hosts' root from Debian {suite} packages, a minute or more (once): {' '.join(packages)}", flush=True)
-    _install(folder, packages, suite)
+    install(folder, packages, suite)
     run([*as_root(), "chroot", str(folder), "useradd", "--create-home", "--shell", "/bin/bash", "engineer"])
     for path, text in CONFIGURATION.items():
         file = folder / path
@@ -109,7 +111,7 @@ def build(folder: pathlib.Path, packages: Sequence[str], masked: Sequence[str], 
     default.symlink_to("/lib/systemd/system/multi-user.target")
 
 
-def _install(folder: pathlib.Path, packages: Sequence[str], suite: str) -> None:
+def install(folder: pathlib.Path, packages: Sequence[str], suite: str) -> None:
     """Unpack the packages. An ordinary user's copy belongs to the ids of the namespace that will use it."""
     age = ['--aptopt=Acquire::Check-Valid-Until "false"'] if suite in UNRELEASED else []
     command = ["mmdebstrap", "--quiet", "--variant=minbase", *age, f"--include={','.join(packages)}", suite]

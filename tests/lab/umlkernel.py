@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the wirefleet.capture authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What User-Mode Linux hosts boot: Debian's kernel, a disk image of the shared root, and the NIC module built for it."""
+"""What User-Mode Linux hosts boot: a suite's kernel and a disk image of its root, at home with the NIC module built for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 
 from .problem import Problem
-from .rootfs import cached, discard, rootfs, run
+from .rootfs import SUITE, cached, discard, rootfs, run
 from .user import as_root
 
 KERNEL = pathlib.Path("/usr/bin/linux.uml")
@@ -24,17 +24,21 @@ SOURCE = pathlib.Path(__file__).parent / "labnic" / "labnic.c"
 IMAGE_BYTES = 1 << 30
 
 
-def release() -> str:
-    """Return the release of the installed User-Mode Linux kernel, for example 6.1.176."""
-    releases = sorted(path.name for path in MODULES.iterdir()) if MODULES.is_dir() else []
+def modules(suite: str = SUITE) -> pathlib.Path:
+    """Return the folder with the modules of a suite's User-Mode Linux kernel; its name is the release, for example 6.1.176.
+
+    The kernel of the suite that the lab is at home in is the machine's, others lie in the root of their suite.
+    """
+    place = MODULES if suite == SUITE else rootfs(suite) / MODULES.relative_to("/")
+    releases = sorted(place.iterdir()) if place.is_dir() else []
     if not releases:
-        raise Problem("the package user-mode-linux has no modules below /usr/lib/uml/modules: install it again")
+        raise Problem(f"the package user-mode-linux has no modules below {place}: install it again")
     return releases[-1]
 
 
 def labnic() -> pathlib.Path:
     """Return labnic.ko for the installed kernel, built from the kernel's own source package where it is not cached."""
-    recipe = f"{release()} from its own source {hashlib.sha256(SOURCE.read_bytes()).hexdigest()}"
+    recipe = f"{modules().name} from its own source {hashlib.sha256(SOURCE.read_bytes()).hexdigest()}"
     return cached("labnic.ko", recipe, _build_module)
 
 
@@ -43,28 +47,31 @@ def xstate() -> pathlib.Path:
     return cached("uml-xstate.so", XSTATE.read_text(), _build_xstate)
 
 
-def image() -> pathlib.Path:
-    """Return an ext4 image of the shared root with the kernel's modules and labnic.ko; hosts write to copies of it."""
-    root, module = rootfs(), labnic()
-    return cached("uml-root.img", f"{root.name} {module.name} {release()} {INIT.read_text()}", _build_image)
+def image(suite: str = SUITE) -> pathlib.Path:
+    """Return an ext4 image of a suite's shared root with its kernel's modules, labnic.ko among them where there is one; hosts write to copies."""
+    ours = [labnic()] if suite == SUITE else []
+    recipe = " ".join([rootfs(suite).name, *(path.name for path in ours), modules(suite).name, INIT.read_text()])
+    return cached(f"uml-{suite}.img", recipe, lambda path: _build_image(path, suite, ours))
 
 
 def _build_xstate(path: pathlib.Path) -> None:
     run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(path), str(XSTATE)])
 
 
-def _build_image(path: pathlib.Path) -> None:
-    version = release()
-    print("making the disk image of the User-Mode Linux hosts (once)", flush=True)
+def _build_image(path: pathlib.Path, suite: str, ours: list[pathlib.Path]) -> None:
+    """Make the image; *ours* are modules that we built."""
+    source = modules(suite)
+    print(f"making the disk image of the User-Mode Linux hosts of Debian {suite} (once)", flush=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         tree = pathlib.Path(folder) / "root"
-        run([*as_root(), "cp", "-a", "--reflink=auto", str(rootfs()), str(tree)])
-        modules = tree / "lib/modules" / version
-        shutil.copytree(MODULES / version, modules, symlinks=True)
-        (modules / "extra").mkdir(exist_ok=True)
-        shutil.copy(labnic(), modules / "extra/labnic.ko")
+        run([*as_root(), "cp", "-a", "--reflink=auto", str(rootfs(suite)), str(tree)])
+        place = tree / "lib/modules" / source.name
+        shutil.copytree(source, place, symlinks=True)
+        (place / "extra").mkdir(exist_ok=True)
+        for module in ours:
+            shutil.copy(module, place / "extra" / f"{module.name.partition('.')[0]}.ko")
         shutil.copy(INIT, tree / "usr/local/sbin/lab-init")
-        run(["depmod", "-b", str(tree), version])
+        run(["depmod", "-b", str(tree), source.name])
         with open(path, "wb") as handle:
             handle.truncate(IMAGE_BYTES)
         run([*as_root(), "mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", str(tree), str(path)])
@@ -76,7 +83,7 @@ def _build_module(path: pathlib.Path) -> None:
 
     Debian ships no headers for this kernel; vermagic without modversions lets the result load.
     """
-    version = release()
+    version = modules().name
     print("building the lab's NIC module for the User-Mode Linux kernel, about a minute (once)", flush=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         tree = _kernel_source(pathlib.Path(folder), version)

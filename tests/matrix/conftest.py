@@ -14,26 +14,33 @@ from tests.bench.__main__ import replaced
 from tests.integration.fleet import ROOT, Fleet
 from tests.matrix import page
 
-OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
-VERSIONS = pytest.StashKey[dict[str, dict[str, str]]]()
+#: What was seen, by fleet: outcomes by claim and suite, and versions by suite.
+OUTCOMES = pytest.StashKey[dict[str, dict[tuple[str, str], str]]]()
+VERSIONS = pytest.StashKey[dict[str, dict[str, dict[str, str]]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write", action="store_true", help="put the table into docs/systems.md")
+    parser.addoption("--write", action="store_true", help="put the tables into docs/systems.md")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[OUTCOMES] = {}
+    outcomes: dict[str, dict[tuple[str, str], str]] = {name: {} for name in page.FLEETS}
+    config.stash[OUTCOMES] = outcomes
     config.stash[VERSIONS] = {}
 
 
+@pytest.fixture(scope="session", params=page.FLEETS)
+def fleet_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def systems(pytestconfig: pytest.Config) -> t.Iterator[Fleet]:
-    """The fleet; MATRIX_LAB names a lab of it that is up already, and is left up."""
+def systems(fleet_name: str, pytestconfig: pytest.Config) -> t.Iterator[Fleet]:
+    """The fleet; MATRIX_LAB (`systems`) and KERNELS_LAB (`kernels`) name labs that are up already, and are left up."""
     if os.geteuid():
         pytest.skip("these tests make a lab as root")
-    fleet = Fleet("systems", os.environ.get("MATRIX_LAB"))
-    pytestconfig.stash[VERSIONS] = {suite: page.versions(fleet.ssh(suite, page.ASK)) for suite in page.SUITES}
+    fleet = Fleet(fleet_name, os.environ.get({"systems": "MATRIX_LAB", "kernels": "KERNELS_LAB"}[fleet_name]))
+    pytestconfig.stash[VERSIONS][fleet_name] = {suite: page.versions(fleet.ssh(suite, page.ASK)) for suite in page.SUITES}
     yield fleet
     fleet.down()
 
@@ -41,21 +48,21 @@ def systems(pytestconfig: pytest.Config) -> t.Iterator[Fleet]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> t.Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if isinstance(item, pytest.Function):
-        what = page.claim(item.function), str(item.callspec.params["suite"])
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    if isinstance(item, pytest.Function) and "suite" in parameters:
+        outcomes = item.config.stash[OUTCOMES][str(parameters["fleet_name"])]
+        what = page.claim(item.function), str(parameters["suite"])
         if not report.passed:
-            item.config.stash[OUTCOMES][what] = "FAILED" if report.failed else "not run"
+            outcomes[what] = "FAILED" if report.failed else "not run"
         elif report.when == "call":
-            item.config.stash[OUTCOMES].setdefault(what, "yes")
+            outcomes.setdefault(what, "yes")
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if not config.stash[VERSIONS]:
-        return
-    versions, outcomes = config.stash[VERSIONS], config.stash[OUTCOMES]
-    table = page.table(versions, outcomes)
-    terminalreporter.write_line(f"\n{page.about()}\n\n{table.text()}")
-    if config.getoption("--write"):
-        file = ROOT / "docs" / "systems.md"
-        file.write_text(replaced(file.read_text(), table, page.about()))
+    for name, versions in config.stash[VERSIONS].items():
+        table = page.table(name, versions, config.stash[OUTCOMES][name])
+        terminalreporter.write_line(f"\n{table.how} {page.about()}\n\n{table.text()}")
+        if config.getoption("--write"):
+            file = ROOT / "docs" / "systems.md"
+            file.write_text(replaced(file.read_text(), table, page.about()))

@@ -17,21 +17,35 @@ ITERATIONS, SIZES = 60, (8, 20000)
 DATA = {"send": {0, 1, 2, 4}, "write": {6, 7, 8, 0x0A}, "read": {0x0C, 0x0D, 0x0E, 0x0F, 0x10}}
 
 
+#: Longer than other tests of guests keep one.
+pytestmark = pytest.mark.timeout(2400)
+#: What happens to hosts whose cores are somebody else's for a moment, and what says nothing of the product: the window began before
+#: both were armed, or the server was slower than its client, for which perftest does not wait. Both sentences say: again.
+AGAIN = ("start the campaign again, later", "was not ready when the client connected its queue pairs")
+
+
 @pytest.fixture(scope="module")
-def verified(guests, tmp_path_factory):
+def verified(guest1, guest2, tmp_path_factory):
     """Return what the playbook printed, its exit code, and the folder of its evidence."""
-    root, began = tmp_path_factory.mktemp("evidence"), time.monotonic()
-    guests.module("guest1", "capture_info", {"campaign": "none"})
-    # What asks and arms are two calls that do more; how long they take is the machine's affair.
-    start = 20 + 10 * (time.monotonic() - began)
+    began = time.monotonic()
+    guest1.module("guest1", "capture_info", {"campaign": "none"})
+    call = time.monotonic() - began
+    for attempt in range(1, 4):
+        # What asks and arms are two calls that do more; how long they take is the machine's affair.
+        done, folders = verify(guest1, tmp_path_factory.mktemp("evidence"), 20 + 4 * attempt * call)
+        if not any(words in " ".join(done.stdout.split()) for words in AGAIN):
+            break
+    assert folders, done.stdout
+    return done, folders[0]
+
+
+def verify(guests, root, start):
     options = {
         "campaign_evidence_root": str(root), "campaign_start": f"+{start:.0f}s",
         "verify_rdma_iterations": ITERATIONS, "verify_rdma_sizes": SIZES, "verify_rdma_tos": 104,
     }  # fmt: skip
     done = guests.playbook("verify_rdma_capture.yml", "-e", json.dumps(options))
-    folders = [path for path in root.iterdir() if path.suffix != ".partial"]
-    assert folders, done.stdout
-    return done, folders[0]
+    return done, [path for path in root.iterdir() if path.suffix != ".partial"]
 
 
 def test_what_was_sent_was_captured_at_both_ends(verified):

@@ -13,7 +13,7 @@ echo "ssh-ed25519 $lab_key lab" > /etc/ssh/lab_authorized_keys
 hostname "$lab_name"
 echo "$lab_name" > /etc/hostname
 echo "127.0.0.1 localhost $lab_name" > /etc/hosts
-for driver in virtio_net e1000e vmxnet3; do modprobe "$driver"; done
+for driver in virtio_net e1000e vmxnet3 igb; do modprobe "$driver"; done
 ip link set lo up
 ip address add "$lab_mgmt/16" dev eth0
 ip link set eth0 up

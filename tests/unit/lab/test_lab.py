@@ -9,6 +9,7 @@ import ipaddress
 import json
 import lzma
 import pathlib
+import socket
 import struct
 import subprocess
 
@@ -193,11 +194,21 @@ def test_only_a_guest_has_a_reset_button(tmp_path: pathlib.Path) -> None:
         qemu.power_cycle(tmp_path / "node1")
 
 
+def test_a_monitor_that_says_nothing_is_not_waited_for(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu, "MONITOR_SECONDS", 0.05)
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.bind(str(tmp_path / "qmp"))
+        monitor.listen()
+        with pytest.raises(Problem, match=r"monitor said nothing for 0\.05 s: has its process stopped"):
+            qemu.power_cycle(tmp_path)
+
+
 def test_a_suite_of_its_own_is_another_root_and_the_default_stays_what_it_was() -> None:
     packages = ("systemd", "tcpdump")
     assert rootfs.recipe(packages, ()) == rootfs.recipe(packages, (), "bookworm") != rootfs.recipe(packages, (), "sid")
     assert {host.suite for host in fleet("demo")} == {rootfs.SUITE}
-    assert [(host.name, host.suite) for host in fleet("systems")] == [(name, name) for name in SYSTEMS]
+    for name in ("systems", "kernels"):
+        assert [(host.name, host.suite) for host in fleet(name)] == [(suite, suite) for suite in SYSTEMS]
 
 
 @pytest.mark.parametrize(("suite", "old_index"), [("bullseye", False), ("trixie", False), ("sid", True)])
@@ -205,6 +216,6 @@ def test_the_index_of_an_unreleased_suite_may_be_old(suite: str, old_index: bool
     ran: list[list[str]] = []
     monkeypatch.setattr(rootfs, "run", lambda argv, **options: ran.append(argv))
     monkeypatch.setattr(rootfs, "ordinary", lambda: False)
-    rootfs._install(tmp_path, ["systemd"], suite)
+    rootfs.install(tmp_path, ["systemd"], suite)
     assert ran[0][-2:] == [suite, str(tmp_path)]
     assert ('--aptopt=Acquire::Check-Valid-Until "false"' in ran[0]) is old_index

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from ansible_collections.wirefleet.capture.tests.matrix import page
 
-# The host sid of the fleet systems.
+# The host sid of the fleet systems, on the machine's kernel.
 SAID = """forky/sid
+6.18.44
 Python 3.14.10
 ethtool version 7.2
 tcpdump version 4.99.6
@@ -24,8 +25,8 @@ procps 2:4.0.7-1
 
 def test_versions_are_read_from_what_the_host_said() -> None:
     assert page.versions(SAID) == {
-        "Debian": "forky/sid", "Python": "3.14.10", "ethtool": "7.2", "tcpdump": "4.99.6", "libpcap": "1.11.0", "systemd": "262",
-        "procps": "4.0.7", "iproute2": "7.3.0", "kmod": "34.2",
+        "Debian": "forky/sid", "Linux": "6.18.44", "Python": "3.14.10", "ethtool": "7.2", "tcpdump": "4.99.6", "libpcap": "1.11.0",
+        "systemd": "262", "procps": "4.0.7", "iproute2": "7.3.0", "kmod": "34.2",
     }  # fmt: skip
     assert set(page.versions("").values()) == {"?"}
 
@@ -33,5 +34,5 @@ def test_versions_are_read_from_what_the_host_said() -> None:
 def test_a_claim_is_what_the_test_says_and_holds_only_where_it_was_seen() -> None:
     known = {suite: page.versions(SAID) for suite in page.SUITES}
     seen = {("it works", page.SUITES[0]): "yes", ("it works", page.SUITES[1]): "FAILED"}
-    assert page.table(known, seen).rows[-1] == ("it works", "yes", "FAILED", "not run", "not run")
+    assert page.table("systems", known, seen).rows[-1] == ("it works", "yes", "FAILED", "not run", "not run")
     assert page.claim(test_versions_are_read_from_what_the_host_said) == "test_versions_are_read_from_what_the_host_said"

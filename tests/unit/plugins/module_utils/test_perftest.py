@@ -89,6 +89,8 @@ def test_client_tries_until_the_server_listens(excuse):
         ((1, "", "Received 10 times ADDR_ERROR\n Unable to perform rdma_client function\n"), "failed: Received 10 times ADDR_ERROR"),
         ((1, " TOS only valid for rdma_cm based QP and RawEth QP \n", ""), "failed: TOS only valid for rdma_cm based QP and RawEth QP"),
         ((1, "", "RDMA CM event error:\nEvent: RDMA_CM_EVENT_UNREACHABLE; error: -110.\n"), "error: Event: RDMA_CM_EVENT_UNREACHABLE; error: -110."),
+        ((1, "", "RDMA CM event error:\nEvent: RDMA_CM_EVENT_REJECTED; error: 8.\n"),
+         "the server was not ready when the client connected its queue pairs, which perftest does not wait for; run it again"),
         ((1, "---\n", ""), "failed: it said nothing"),
         ((0, "all went well", ""), "perftest printed no result"),
     ],
