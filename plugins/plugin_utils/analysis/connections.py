@@ -122,7 +122,7 @@ def series(store: Store, located: t.Any, places: Sequence[int], names: Mapping[i
     for place in (place for place in places if located.times.get(place) and located.times[place].known):
         column = located.times[place].sql("t_ns", located.epoch_ns)
         packets, size = [0] * bins, [0] * bins
-        for number, count, total in store.rows(f"SELECT {_bin(column, start, width, bins)} AS bin, count(*), sum(wire)::BIGINT FROM seen_{place} GROUP BY bin"):
+        for number, count, total in store.rows(f"SELECT {_bin(column, start, width, bins)} AS bin, count(*), sum(wire)::BIGINT FROM keys_{place} GROUP BY bin"):
             if 0 <= number < bins:
                 packets[number], size[number] = count, total
         found["vantages"].append({"vantage": names[place], "packets": packets, "bytes": size})

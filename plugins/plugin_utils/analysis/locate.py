@@ -65,6 +65,21 @@ class Hop(t.NamedTuple):
     margin_s: float | None = None
 
 
+def apart(a: Vantage, b: Vantage) -> tuple[float, float] | None:
+    """Return (seconds, error) by which the clock of *b* is ahead of that of *a*, as the controller compared both; None where it did not. Pure."""
+    if a.offset_s is None or b.offset_s is None or a.error_s is None or b.error_s is None:
+        return None
+    return b.offset_s - a.offset_s, a.error_s + b.error_s
+
+
+def by_controller(a: Vantage, b: Vantage) -> paths.Time:
+    """Return how times of *b* become those of *a* where no packet can tell. Pure."""
+    known = apart(a, b)
+    if known is None:
+        return paths.Time("none", error_s=None, residual_s=None)
+    return paths.Time("controller", known[0], error_s=known[1], residual_s=None)
+
+
 class Located(t.NamedTuple):
     path: paths.Path
     epoch_ns: int
@@ -174,10 +189,7 @@ class Locator:
         return float(rows[0][0] or 0.0)
 
     def _known(self, one: int, other: int) -> tuple[float, float] | None:
-        a, b = self.vantages[one], self.vantages[other]
-        if a.offset_s is None or b.offset_s is None or a.error_s is None or b.error_s is None:
-            return None
-        return b.offset_s - a.offset_s, a.error_s + b.error_s
+        return apart(self.vantages[one], self.vantages[other])
 
     def _order(self, pairs: Mapping[tuple[int, int], clock.Comparison], ttl: Mapping[tuple[int, int], float]) -> paths.Path:
         if self.declared:
@@ -200,10 +212,7 @@ class Locator:
         return ways
 
     def _by_controller(self, place: int) -> paths.Time:
-        known = self._known(self.path.order[0], place)
-        if known is None:
-            return paths.Time("none", error_s=None, residual_s=None)
-        return paths.Time("controller", known[0], error_s=known[1], residual_s=None)
+        return by_controller(self.vantages[self.path.order[0]], self.vantages[place])
 
     def _window(self, place: int) -> tuple[float, float]:
         """Return when the vantage's capture was open, in seconds on the common clock; where nobody says, from first to last packet."""

@@ -9,9 +9,9 @@ import time
 import typing as t
 
 from . import connections, counters, fullnat, roce, words
-from .locate import COUNTS, Hop, Located, Locator
+from .locate import COUNTS, Hop, Located, Locator, by_controller
 from .model import DIRECTIONS, NOT_MIRRORED, OUTSIDE, REASONS, UNKNOWN, FlowPair, Limits, Reason, Vantage, reason
-from .path import Path
+from .path import Path, Time
 from .store import Store, opened
 
 if t.TYPE_CHECKING:
@@ -45,7 +45,8 @@ def analyse(
         declared, told = _declared(path, named, usable)
         taking = {place: vantage for place, vantage in usable.items() if not declared or place in declared}
         reasons += more + told
-        report = _Report(store, named, taking, reasons, campaign, window)
+        outside = {place: vantage for place, vantage in usable.items() if place not in taking}
+        report = _Report(store, named, taking, outside, reasons, campaign, window)
         if taking:
             found = fullnat.pair(store, taking)
             reasons += found.reasons
@@ -107,10 +108,10 @@ def _declared(path: Sequence[str], named: Sequence[Vantage], usable: Mapping[int
 
 class _Report:
     def __init__(
-        self, store: Store, named: Sequence[Vantage], usable: Mapping[int, Vantage], reasons: list[Reason], campaign: str | None,
-        window: tuple[int | None, int | None],
+        self, store: Store, named: Sequence[Vantage], usable: Mapping[int, Vantage], outside: Mapping[int, Vantage], reasons: list[Reason],
+        campaign: str | None, window: tuple[int | None, int | None],
     ) -> None:  # fmt: skip
-        self.store, self.named, self.usable, self.reasons, self.window = store, named, usable, reasons, window
+        self.store, self.named, self.usable, self.outside, self.reasons, self.window = store, named, usable, outside, reasons, window
         self.names = {place: vantage.name for place, vantage in enumerate(named)}
         self.located = Located(_nowhere(), 0, {}, {}, [], {}, [], [])
         empty_series: dict[str, t.Any] = {"start_ns": None, "bin_ns": None, "bins": 0, "vantages": [], "hops": []}
@@ -132,7 +133,8 @@ class _Report:
         roce.prepare(self.store, order, list(self.usable), managed)
         total, rows = connections.rows(self.store, names, self._spare)
         self.plain["connections"] = {"total": total, "rows": rows}
-        self.plain["series"] = connections.series(self.store, located, list(self.usable), names, self._span())
+        beside = located._replace(times={**located.times, **self._beside(order)})
+        self.plain["series"] = connections.series(self.store, beside, [*self.usable, *self.outside], names, self._span())
         changes = located.rewrites[: self.store.limits.rewrites]
         self.plain["rewrites"] = [
             {"from": names[one], "to": names[other], "direction": DIRECTIONS[way], "field": field, "before": before, "after": after, "packets": count}
@@ -162,6 +164,10 @@ class _Report:
             return None
         first = self.located.times[self.located.path.order[0]]
         return first.seconds(t0, self.located.epoch_ns), first.seconds(t1, self.located.epoch_ns)
+
+    def _beside(self, order: Sequence[int]) -> dict[int, Time]:
+        """Return the times of vantages outside the path, of whose clocks the controller alone can tell."""
+        return {place: by_controller(self.usable[order[0]], vantage) for place, vantage in self.outside.items()} if order else {}
 
     def _spare(self, place: int) -> int | None:
         lossy = self.usable[place].lossy

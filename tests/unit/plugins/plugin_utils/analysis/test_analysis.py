@@ -321,6 +321,22 @@ def test_the_manifest_says_of_which_vantages_a_mirror_sends_only_some_packets(tm
     assert sum(hop["missing"] + hop["outside_window"] for hop in found["path"]["hops"]) == lost > 0
 
 
+@pytest.mark.parametrize("error_s", [0.1, None])
+def test_a_vantage_outside_the_path_is_in_the_series_where_its_clock_is_known(tmp_path, error_s):
+    world = World([Spot("client"), Spot("server", 0.5), Spot("aside", 0.25)], [Wire(loss=0.02), Wire()], 3)
+    talk.writes(world, 100)
+    manifest = publish(tmp_path, world)
+    manifest["path"] = ["client", "server"]
+    manifest["vantages"][2]["clock"]["error_s"] = error_s
+    (tmp_path / "campaign.json").write_text(json.dumps(manifest))
+    series = checked(load.analyse_evidence(str(tmp_path)))["series"]
+    counted = {entry["vantage"]: entry["packets"] for entry in series["vantages"]}
+    assert set(counted) == {"client__eth1", "server__eth1", *(["aside__eth1"] if error_s else [])}
+    begins = {name: next(number for number, many in enumerate(counts) if many) for name, counts in counted.items()}
+    assert len(set(begins.values())) == 1, "clocks that are a quarter and half a second ahead"
+    assert sum(counted["server__eth1"]) <= sum(counted.get("aside__eth1", counted["server__eth1"])) <= sum(counted["client__eth1"])
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------------
 
 
