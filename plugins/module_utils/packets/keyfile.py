@@ -186,7 +186,7 @@ class Reader:
             else:
                 raise BadKeys(f"it has a chunk {tag!r}, which nothing is known of")
 
-    def planes(self) -> Iterator[bytes]:
+    def planes(self) -> Iterator[bytearray]:
         """Yield every segment, unpacked, with `number` filled in."""
         done = 0
         for rows, packed in self.segments():
@@ -194,10 +194,11 @@ class Reader:
             numbers = array.array("I", range(done + 1, done + rows + 1))
             if sys.byteorder == "big":
                 numbers.byteswap()
+            turned = numbers.tobytes()
             for byte in range(4):
-                data[(_NUMBER + byte) * rows : (_NUMBER + byte + 1) * rows] = numbers.tobytes()[byte::4]
+                data[(_NUMBER + byte) * rows : (_NUMBER + byte + 1) * rows] = turned[byte::4]
             done += rows
-            yield bytes(data)
+            yield data
 
     def rows(self) -> Iterator[bytes]:
         """Yield the rows of every segment, one after the other; `occurrence` is 0 in each."""

@@ -117,7 +117,7 @@ class Locator:
 
     def _flows(self) -> None:
         run = self.store.run
-        run("CREATE OR REPLACE TABLE talk AS SELECT row_number() OVER () - 1 AS talk, key FROM (SELECT DISTINCT least(hash(src, dst), hash(dst, "
+        run("CREATE OR REPLACE TABLE talk AS SELECT row_number() OVER (ORDER BY key) - 1 AS talk, key FROM (SELECT DISTINCT least(hash(src, dst), hash(dst, "
             "src)) AS key FROM flow_at)")
         run(
             "CREATE OR REPLACE TABLE flow AS WITH known AS (SELECT flow, any_value(src) AS src, any_value(dst) AS dst, any_value(protocol) AS protocol, "

@@ -50,7 +50,7 @@ class Store:
         self._module = need()
         self._folder = tempfile.TemporaryDirectory(prefix="wirefleet-", dir=limits.folder)
         self.limits = limits
-        self.db: duckdb.DuckDBPyConnection = self._module.connect(os.path.join(self._folder.name, "work.duckdb"))
+        self.db: duckdb.DuckDBPyConnection = self._module.connect()
         for name, value in (
             ("memory_limit", f"{limits.memory >> 20}MiB"),
             ("threads", limits.threads),
