@@ -151,11 +151,12 @@ def write_parquet(keys: t.IO[bytes], sink: t.Any) -> None:
             out.write_table(table(rows, reader.head["vantage"], schema), row_group_size=GROUP)
 
 
-def writer(sink: t.Any, schema: t.Any) -> t.Any:
-    """Return what writes tables of *schema* to *sink*, which has write(): dictionaries where values recur, differences where they count up."""
+def writer(sink: t.Any, schema: t.Any = None) -> t.Any:
+    """Return what writes tables to *sink*, which has write(): dictionaries where values recur, differences where they count up."""
     import pyarrow
     from pyarrow import parquet
 
+    schema = schema or _schema()
     recur = [name for name in schema.names if name not in (*COUNTING, *RANDOM) and not pyarrow.types.is_boolean(schema.field(name).type)]
     return parquet.ParquetWriter(
         pyarrow.PythonFile(_Out(sink), "w"), schema, compression="zstd", compression_level=1, use_dictionary=recur,

@@ -44,7 +44,7 @@ _COLUMNS = (
 
 
 class Store:
-    """A DuckDB database in a folder that goes when it is closed."""
+    """A DuckDB database in memory, and the folder into which it spills, which goes when it is closed."""
 
     def __init__(self, limits: Limits) -> None:
         self._module = need()
