@@ -8,6 +8,7 @@ from __future__ import annotations
 import pathlib
 import re
 import sys
+from collections import Counter
 
 import pytest
 
@@ -46,3 +47,38 @@ def pytest_xdist_make_scheduler(config, log):
             return unit_of_work(nodeid)
 
     return Scheduling(config, log)
+
+
+#: How often a packet that should get one verdict got which, in all tests of a run; a worker of xdist hands its own on when it ends.
+SCORES = pytest.StashKey[Counter]()
+
+
+def pytest_configure(config):
+    config.stash[SCORES] = Counter()
+
+
+@pytest.fixture
+def truth_scores(request):
+    return request.config.stash[SCORES]
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["scores"] = [[*pair, count] for pair, count in session.config.stash[SCORES].items()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    for wanted, found, count in getattr(node, "workeroutput", {}).get("scores", ()):
+        node.config.stash[SCORES][wanted, found] += count
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print precision and recall of each verdict."""
+    if not config.stash[SCORES]:
+        return
+    from tests.truth.judge import table
+
+    terminalreporter.section("verdicts against the truth")
+    for line in table(config.stash[SCORES]):
+        terminalreporter.line(line)

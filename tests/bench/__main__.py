@@ -11,7 +11,7 @@ import importlib
 import pathlib
 import sys
 
-from .machine import about
+from .machine import about, busy
 from .measure import Failed, Table
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
             continue
         print(f"\n{name}: {table.how}\n\n{table.text()}", flush=True)
         if options.write:
-            PAGE.write_text(replaced(PAGE.read_text(), table, about()))
+            PAGE.write_text(replaced(PAGE.read_text(), table, about() + busy()))
     return int(failed)
 
 

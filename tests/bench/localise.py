@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -45,7 +46,7 @@ def run() -> Table:
     ]
     how = (
         f"{', '.join(map(str, SIZES))} RoCE packets in {FLOWS} flows there and back, one in {LOST} lost on each of two hops; DuckDB may use "
-        "1200 MiB, then it spills."
+        f"1200 MiB, then it spills. {', '.join(f'{name} {importlib.metadata.version(name)}' for name in ENGINES)}."
     )
     return Table("localise", how, columns, rows, notes)
 

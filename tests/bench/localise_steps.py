@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -22,25 +23,24 @@ JOIN = "fingerprint, occurrence"
 
 def make(folder: pathlib.Path, packets: int) -> None:
     """Write one Parquet file of keys for each vantage, and truth.json: how many were lost on each hop."""
-    import pyarrow.parquet as pq
+    from ansible_collections.wirefleet.capture.plugins.module_utils.packets import keytable
 
     folder.mkdir()
     chance = np.random.default_rng(7)
-    writers, lost = {}, [0, 0]
+    lost = [0, 0]
     numbers, counted = [0, 0, 0], np.zeros(FLOWS, dtype=np.int64)
-    for begin in range(0, packets, PIECE):
-        size = min(PIECE, packets - begin)
-        piece = _piece(chance, begin, size, counted)
-        for vantage, there in enumerate(piece.pop("there")):
-            table = _table(piece, vantage, there, numbers[vantage])
-            numbers[vantage] += len(table)
-            if vantage not in writers:
-                writers[vantage] = pq.ParquetWriter(folder / f"{vantage}.parquet", table.schema, compression="zstd")
-            writers[vantage].write_table(table)
-        for hop in range(2):
-            lost[hop] += int(piece["lost"][hop].sum())
-    for writer in writers.values():
-        writer.close()
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(open(folder / f"{vantage}.parquet", "wb")) for vantage in range(3)]
+        writers = [stack.enter_context(keytable.writer(file)) for file in files]
+        for begin in range(0, packets, PIECE):
+            size = min(PIECE, packets - begin)
+            piece = _piece(chance, begin, size, counted)
+            for vantage, there in enumerate(piece.pop("there")):
+                table = _table(piece, vantage, there, numbers[vantage])
+                numbers[vantage] += len(table)
+                writers[vantage].write_table(table, row_group_size=keytable.GROUP)
+            for hop in range(2):
+                lost[hop] += int(piece["lost"][hop].sum())
     (folder / "truth.json").write_text(json.dumps(lost))
 
 

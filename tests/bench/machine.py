@@ -27,6 +27,12 @@ def about() -> str:
     )
 
 
+def busy() -> str:
+    """Return a sentence to put behind a measurement where more wanted to run in its last minutes than it and one other, else nothing."""
+    cores, load = os.cpu_count() or 1, os.getloadavg()[1]
+    return f" Other work kept the machine busy (load {load:.0f} on {cores} cores): compare CPU, not seconds." if load > cores + 1 else ""
+
+
 def version(name: str, option: str) -> str:
     done = subprocess.run([name, option], capture_output=True, text=True, check=False)
     found = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)

@@ -106,6 +106,15 @@ def scores(pairs: t.Mapping[tuple[str, str], int]) -> list[tuple[str, int, int, 
     return rows
 
 
+def table(pairs: t.Mapping[tuple[str, str], int]) -> list[str]:
+    """Return the lines of a table of scores. Pure."""
+    lines = [f"{'verdict':<16} {'expected':>9} {'found':>9} {'precision':>10} {'recall':>8}"]
+    for verdict, expected, found, _right, *shares in scores(pairs):
+        precision, recall = ("-" if share is None else f"{share:.4f}" for share in shares)
+        lines.append(f"{verdict:<16} {expected:>9} {found:>9} {precision:>10} {recall:>8}")
+    return lines
+
+
 def clock_error(world: World, outcome: Outcome, t_s: float) -> float:
     """Return the largest error in seconds of a recovered clock against the first spot's, at the time *t_s*."""
     first = world.spots[0]
@@ -122,4 +131,4 @@ def clock_error(world: World, outcome: Outcome, t_s: float) -> float:
     return worst
 
 
-__all__ = ["START_NS", "Outcome", "clock_error", "expectations", "judged", "scores"]
+__all__ = ["START_NS", "Outcome", "clock_error", "expectations", "judged", "scores", "table"]

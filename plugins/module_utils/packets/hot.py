@@ -1374,7 +1374,7 @@ typedef u64 pair __attribute__((vector_size(16)));
 #ifdef LOWER
 /* Turn 16 rows, of which 8 bytes each are looked at, into 8 columns: each row is interleaved with the one half of them further on,
    four times. */
-static inline void turn(const u8 *in, u64 width, u8 *out, u64 rows)
+static inline void turn(const u8 *in, u64 width, u8 *out, u64 apart)
 {
     vector a[8], b[8];
     u64 one, other;
@@ -1397,32 +1397,35 @@ static inline void turn(const u8 *in, u64 width, u8 *out, u64 rows)
     }
     UNROLL(GCC unroll 8)
     for (at = 0; at < 8; at++)
-        memcpy(out + at * rows, &a[at], 16);
+        memcpy(out + at * apart, &a[at], 16);
 }
 #else
-static void turn(const u8 *in, u64 width, u8 *out, u64 rows)
+static void turn(const u8 *in, u64 width, u8 *out, u64 apart)
 {
     u32 row, at;
 
     for (row = 0; row < 16; row++)
         for (at = 0; at < 8; at++)
-            out[at * rows + row] = in[row * width + at];
+            out[at * apart + row] = in[row * width + at];
 }
 #endif
 
-/* `width` is a multiple of 8. Lines of the cache are written whole and few at a time, because the columns of a usual segment are as far
-   apart as makes them contend for one place there. */
-void wf_planes(const u8 *in, u64 rows, u64 width, u8 *out)
+/* `width` is a multiple of 8, columns are written `apart` bytes from each other. Lines of the cache are written whole and few at a time,
+   because the columns of a segment are as far apart as makes them contend for one place there. */
+void wf_planes(const u8 *in, u64 rows, u64 width, u8 *out, u64 apart)
 {
-    u64 begin, row, place;
+    u64 begin, end, row, place, at;
 
-    for (begin = 0; begin + 64 <= rows; begin += 64)
-        for (place = 0; place < width; place += 8)
-            for (row = begin; row < begin + 64; row += 16)
-                turn(in + row * width + place, width, out + place * rows + row, rows);
-    for (row = begin; row < rows; row++)
-        for (place = 0; place < width; place++)
-            out[place * rows + row] = in[row * width + place];
+    for (begin = 0; begin < rows; begin = end) {
+        end = least(begin + 64, rows);
+        for (place = 0; place < width; place += 8) {
+            for (row = begin; row + 16 <= end; row += 16)
+                turn(in + row * width + place, width, out + place * apart + row, apart);
+            for (; row < end; row++)
+                for (at = place; at < place + 8; at++)
+                    out[at * apart + row] = in[row * width + at];
+        }
+    }
 }
 
 /* ---- pcapfile.py: counting records ----------------------------------------------------------------------------------- */

@@ -76,25 +76,25 @@ class Wish(t.NamedTuple):
 
 
 class Loop(t.NamedTuple):
-    """What goes over packets: a new kernel for each file, what transposes rows, and why it is not C where it is not."""
+    """What goes over packets: a new kernel for each file, what makes segments of rows, and why it is not C where it is not."""
 
     kernel: Callable[[], Kernel]
-    transpose: Callable[[t.Any], t.Any] | None
+    segment: Callable[[], keyfile.Segment]
     reason: str | None
 
 
 def loop_for(pure: bool) -> Loop:
     loaded = native.Native(None, "pure Python was asked for") if pure else native.load()
     if loaded.library is None:
-        return Loop(PythonKernel, None, loaded.reason)
-    from .index_hot import HotKernel, Transpose
+        return Loop(PythonKernel, keyfile.Segment, loaded.reason)
+    from .index_hot import HotKernel, HotSegment
 
     library = loaded.library
     try:
         HotKernel(library, rows=1, notes=1)
     except ValueError as problem:
-        return Loop(PythonKernel, None, str(problem))
-    return Loop(lambda: HotKernel(library), Transpose(library), None)
+        return Loop(PythonKernel, keyfile.Segment, str(problem))
+    return Loop(lambda: HotKernel(library), lambda: HotSegment(library), None)
 
 
 class Sided:
@@ -148,7 +148,7 @@ def _part(path: str, into: str, pure: bool, codec: str | None) -> tuple[dict[str
     loop, sided = loop_for(pure), Sided()
     with open(into, "wb") as sink:
         os.chmod(into, 0o600)
-        writer = Writer(sink, "", keyfile.codec(codec), loop.transpose)
+        writer = Writer(sink, "", keyfile.codec(codec), loop.segment())
         file = _one(path, loop, writer, sided, lambda path, packets: None)
         writer.end(sided.rows, {})
     return file, sided.left_out
@@ -210,7 +210,7 @@ def index(
 
 def _write(wish: Wish, sink: t.Any, folder: str, told: Callable[[str, int], None]) -> dict[str, t.Any]:
     loop, sided = loop_for(wish.pure), Sided()
-    writer = Writer(sink, wish.name(), keyfile.codec(wish.codec), loop.transpose)
+    writer = Writer(sink, wish.name(), keyfile.codec(wish.codec), loop.segment())
     jobs = min(len(wish.sources), wish.jobs or len(os.sched_getaffinity(0)))
     if jobs > 1 and STANDARD not in wish.sources:
         files = _apart(wish, jobs, writer, sided, folder, told)

@@ -13,6 +13,7 @@ from .decap import MAX_INTERFACES, PCAP
 from .decap_hot import STEPS, at
 from .index import Note
 from .index_loop import Batch, Interface, Totals
+from .keyfile import SEGMENT, Segment
 from .keys import FLAGS, ROW
 from .layers import LINK_TYPES
 from .roce import EXTENSIONS
@@ -108,18 +109,21 @@ class HotKernel:
         return Totals(request.packets, request.foreign, request.captured, request.wire, request.disorder, first, last, flags)
 
 
-class Transpose:
-    """`planes` of keyfile.py in C."""
+class HotSegment(Segment):
+    """Rows become planes as they are put, in C."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
+        super().__init__()
         self._call = library.wf_planes
-        self._call.argtypes, self._call.restype = [ctypes.c_void_p, _u64, _u64, ctypes.c_void_p], None
+        self._call.argtypes, self._call.restype = [ctypes.c_void_p, _u64, _u64, ctypes.c_void_p, _u64], None
 
-        self._out = bytearray()
+    def put(self, rows: memoryview, behind: int) -> None:
+        """As Segment does; *rows* is writable memory."""
+        many = len(rows) // ROW.size
+        if behind + many > SEGMENT:
+            raise ValueError("more rows than a segment has room for")
+        self._call(ctypes.addressof(at(rows)), many, ROW.size, ctypes.addressof(at(self._room)) + behind, SEGMENT)
 
-    def __call__(self, rows: memoryview) -> memoryview:
-        """Return the planes of *rows*, which is writable memory; they are valid until the next call."""
-        if len(self._out) < len(rows):
-            self._out = bytearray(len(rows))
-        self._call(ctypes.addressof(at(rows)), len(rows) // ROW.size, ROW.size, ctypes.addressof(at(self._out)))
-        return memoryview(self._out)[: len(rows)]
+    def planes(self, many: int) -> t.Any:
+        room = memoryview(self._room)
+        return room if many == SEGMENT else b"".join(room[begin : begin + many] for begin in range(0, len(room), SEGMENT))

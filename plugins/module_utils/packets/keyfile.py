@@ -109,12 +109,26 @@ def columns() -> list[list[str | None]]:
     return [[field.name, field.code, field.flag] for field in FIELDS]
 
 
-class Writer:
-    """Writes to *sink*. *transpose*(rows) does what `planes` does, perhaps faster."""
+class Segment:
+    """The rows of one segment, until it is full."""
 
-    def __init__(self, sink: t.Any, vantage: str, codec_: Codec, transpose: Callable[[t.Any], t.Any] | None = None) -> None:
-        self._sink, self._codec, self._transpose = sink, codec_, transpose or planes
-        self._room, self._filled = bytearray(SEGMENT * ROW.size), 0
+    def __init__(self) -> None:
+        self._room = bytearray(SEGMENT * ROW.size)
+
+    def put(self, rows: memoryview, behind: int) -> None:
+        """Add whole rows behind the first *behind* ones."""
+        self._room[behind * ROW.size : behind * ROW.size + len(rows)] = rows
+
+    def planes(self, many: int) -> t.Any:
+        """Return the planes of the first *many* rows; they are valid until the next are put."""
+        return planes(memoryview(self._room)[: many * ROW.size])
+
+
+class Writer:
+    """Writes to *sink*. *segment* does what Segment does, perhaps faster."""
+
+    def __init__(self, sink: t.Any, vantage: str, codec_: Codec, segment: Segment | None = None) -> None:
+        self._sink, self._codec, self._segment, self._filled = sink, codec_, segment or Segment(), 0
         head = {"schema": SCHEMA, "vantage": vantage, "row_bytes": ROW.size, "columns": columns(), "codec": codec_.name}
         self._sink.write(MAGIC)
         self.chunk(b"HEAD", 0, _json(head))
@@ -123,17 +137,16 @@ class Writer:
         """Add whole rows."""
         left = memoryview(data)
         while left:
-            size = min(len(left), len(self._room) - self._filled)
-            self._room[self._filled : self._filled + size] = left[:size]
-            self._filled, left = self._filled + size, left[size:]
-            if self._filled == len(self._room):
+            many = min(len(left) // ROW.size, SEGMENT - self._filled)
+            self._segment.put(left[: many * ROW.size], self._filled)
+            self._filled, left = self._filled + many, left[many * ROW.size :]
+            if self._filled == SEGMENT:
                 self.flush()
 
     def flush(self) -> None:
         """End the segment, as each capture file does, so that those of several can be made apart and put together."""
         if self._filled:
-            with memoryview(self._room)[: self._filled] as rows:
-                self.chunk(b"ROWS", len(rows) // ROW.size, self._codec.pack(self._transpose(rows)))
+            self.chunk(b"ROWS", self._filled, self._codec.pack(self._segment.planes(self._filled)))
         self._filled = 0
 
     def end(self, side: list[dict[str, t.Any]], counts: Mapping[str, t.Any]) -> None:
@@ -186,7 +199,7 @@ class Reader:
             else:
                 raise BadKeys(f"it has a chunk {tag!r}, which nothing is known of")
 
-    def planes(self) -> Iterator[bytes]:
+    def planes(self) -> Iterator[bytearray]:
         """Yield every segment, unpacked, with `number` filled in."""
         done = 0
         for rows, packed in self.segments():
@@ -194,10 +207,11 @@ class Reader:
             numbers = array.array("I", range(done + 1, done + rows + 1))
             if sys.byteorder == "big":
                 numbers.byteswap()
+            turned = numbers.tobytes()
             for byte in range(4):
-                data[(_NUMBER + byte) * rows : (_NUMBER + byte + 1) * rows] = numbers.tobytes()[byte::4]
+                data[(_NUMBER + byte) * rows : (_NUMBER + byte + 1) * rows] = turned[byte::4]
             done += rows
-            yield bytes(data)
+            yield data
 
     def rows(self) -> Iterator[bytes]:
         """Yield the rows of every segment, one after the other; `occurrence` is 0 in each."""

@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
+import struct
 import typing as t
 
 from .keyfile import Reader, Reads
@@ -24,8 +26,16 @@ FLAG_COLUMNS: t.Sequence[tuple[str, str, str | None]] = (
     ("ack_request", "ack_request", "roce"), ("becn", "becn", "roce"), ("fecn", "fecn", "roce"), ("icrc_valid", "icrc_valid", "icrc"),
     ("fragment", "fragment", "ip"), ("short", "short", None), ("identified", "identified", None),
 )  # fmt: skip
+#: Columns that mostly count up, and those that look like noise: a dictionary of their values would be as large as they are.
+COUNTING, RANDOM = ("t_ns", "number", "seq", "ack", "psn", "msn"), ("fingerprint", "content", "ip_id")
 #: Rows in a group of Parquet: what DuckDB takes for itself.
 GROUP = 122_880
+
+#: Where a field lies in a row, and its type in numpy.
+_LAYOUT: t.Mapping[str, tuple[int, int, str]] = {
+    field.name: (end - struct.calcsize(field.code), end, kind)
+    for field, end, kind in zip(FIELDS, itertools.accumulate(struct.calcsize(field.code) for field in FIELDS), DTYPE["formats"])
+}
 
 
 def missing() -> str | None:
@@ -47,13 +57,35 @@ def load(stream: Reads) -> tuple[t.Any, Reader]:
 def _segments(reader: Reader) -> Iterator[t.Any]:
     import numpy
 
+    for planes in _planes(reader):
+        yield numpy.ascontiguousarray(planes.T).view(numpy.dtype(dict(DTYPE)))[:, 0]
+
+
+def _planes(reader: Reader) -> Iterator[t.Any]:
+    """Yield segments as arrays of (bytes of a row, rows)."""
+    import numpy
+
     for data in reader.planes():
-        turned = numpy.frombuffer(data, numpy.uint8).reshape(ROW.size, -1).T
-        yield numpy.ascontiguousarray(turned).view(numpy.dtype(dict(DTYPE)))[:, 0]
+        yield numpy.frombuffer(data, numpy.uint8).reshape(ROW.size, -1)
 
 
 def occurrences(fingerprints: t.Any) -> t.Any:
     """Return for each fingerprint how often it came before, as an array of 32 bits. Pure."""
+    import numpy
+
+    order = numpy.argsort(fingerprints)
+    same = numpy.diff(fingerprints[order]) == 0
+    again = numpy.zeros(len(order), bool)
+    again[1:] = same
+    again[:-1] |= same
+    # The quick way to sort mixes up equals; only those that have any are sorted once more, the slow way.
+    repeated = numpy.sort(order[again])
+    found: t.Any = numpy.zeros(len(order), numpy.uint32)
+    found[repeated] = _counted(fingerprints[repeated])
+    return found
+
+
+def _counted(fingerprints: t.Any) -> t.Any:
     import numpy
 
     order = numpy.argsort(fingerprints, kind="stable")
@@ -101,36 +133,60 @@ class _Out:
 def write_parquet(keys: t.IO[bytes], sink: t.Any) -> None:
     """Write an open file of keys to *sink* as Parquet. The same keys make the same bytes."""
     import numpy
-    import pyarrow
-    from pyarrow import parquet
 
     keys.seek(0)
     reader = Reader(keys)
-    fingerprints = [segment["fingerprint"].copy() for segment in _segments(reader)]
+    begin, end, kind = _LAYOUT["fingerprint"]
+    fingerprints = [_column(planes[begin:end], kind) for planes in _planes(reader)]
     counted = occurrences(numpy.concatenate(fingerprints) if fingerprints else numpy.empty(0, numpy.uint64))
     about = {"wirefleet.index": json.dumps({**reader.head, **reader.counts}), "wirefleet.side": "\n".join(map(json.dumps, reader.side))}
     keys.seek(0)
     schema = _schema().with_metadata(about)
     done = 0
-    with parquet.ParquetWriter(pyarrow.PythonFile(_Out(sink), "w"), schema, compression="zstd", compression_level=1) as writer:
-        for rows in _grouped(_segments(Reader(keys))):
-            rows["occurrence"] = counted[done : done + len(rows)]
-            done += len(rows)
-            writer.write_table(table(rows, reader.head["vantage"], schema), row_group_size=GROUP)
+    with writer(sink, schema) as out:
+        for planes in _grouped(Reader(keys)):
+            rows = {name: _column(planes[begin:end], kind) for name, (begin, end, kind) in _LAYOUT.items()}
+            rows["occurrence"] = counted[done : done + len(rows["occurrence"])]
+            done += len(rows["occurrence"])
+            out.write_table(table(rows, reader.head["vantage"], schema), row_group_size=GROUP)
 
 
-def _grouped(segments: Iterator[t.Any]) -> Iterator[t.Any]:
-    """Join segments to about a group of Parquet each."""
+def writer(sink: t.Any, schema: t.Any = None) -> t.Any:
+    """Return what writes tables to *sink*, which has write(): dictionaries where values recur, differences where they count up."""
+    import pyarrow
+    from pyarrow import parquet
+
+    schema = schema or _schema()
+    recur = [name for name in schema.names if name not in (*COUNTING, *RANDOM) and not pyarrow.types.is_boolean(schema.field(name).type)]
+    return parquet.ParquetWriter(
+        pyarrow.PythonFile(_Out(sink), "w"), schema, compression="zstd", compression_level=1, use_dictionary=recur,
+        column_encoding=dict.fromkeys(COUNTING, "DELTA_BINARY_PACKED"),
+    )  # fmt: skip
+
+
+def _grouped(reader: Reader) -> Iterator[t.Any]:
+    """Yield the planes of as many segments together as make about a group of Parquet."""
     import numpy
 
     waiting: list[t.Any] = []
-    for segment in segments:
-        if sum(map(len, waiting)) + len(segment) > GROUP and waiting:
-            yield numpy.concatenate(waiting)
+    for planes in _planes(reader):
+        if waiting and sum(one.shape[1] for one in waiting) + planes.shape[1] > GROUP:
+            yield numpy.concatenate(waiting, 1)
             waiting = []
-        waiting.append(segment)
+        waiting.append(planes)
     if waiting:
-        yield numpy.concatenate(waiting)
+        yield numpy.concatenate(waiting, 1)
+
+
+def _column(planes: t.Any, kind: str) -> t.Any:
+    """Return one field of all rows, of the planes of its bytes, many of which are often nothing but zeros."""
+    import numpy
+
+    found = numpy.zeros((planes.shape[1], len(planes)), numpy.uint8)
+    for byte, plane in enumerate(planes):
+        if plane.any():
+            found[:, byte] = plane
+    return found.view(kind)[:, 0]
 
 
 def _schema() -> t.Any:
@@ -145,12 +201,12 @@ def _schema() -> t.Any:
 
 
 def table(rows: t.Any, vantage: str, schema: t.Any = None) -> t.Any:
-    """Return numpy rows as a table of pyarrow: null where a flag says that there is nothing, addresses as text."""
+    """Return numpy rows, or arrays by name, as a table of pyarrow: null where a flag says that there is nothing, addresses as text."""
     import numpy
     import pyarrow
 
     flags = rows["flags"]
-    columns = [pyarrow.DictionaryArray.from_arrays(numpy.zeros(len(rows), numpy.int32), [vantage])]
+    columns = [pyarrow.DictionaryArray.from_arrays(numpy.zeros(len(flags), numpy.int32), [vantage])]
     for field in FIELDS:
         absent = None if field.flag is None else (flags & _bits(field.flag)) == 0
         values = rows[field.name]

@@ -132,7 +132,7 @@ class Locator:
 
     def _flows(self) -> None:
         run = self.store.run
-        run("CREATE OR REPLACE TABLE talk AS SELECT row_number() OVER () - 1 AS talk, key FROM (SELECT DISTINCT least(hash(src, dst), hash(dst, "
+        run("CREATE OR REPLACE TABLE talk AS SELECT row_number() OVER (ORDER BY key) - 1 AS talk, key FROM (SELECT DISTINCT least(hash(src, dst), hash(dst, "
             "src)) AS key FROM flow_at)")
         run(
             "CREATE OR REPLACE TABLE flow AS WITH known AS (SELECT flow, any_value(src) AS src, any_value(dst) AS dst, any_value(protocol) AS protocol, "
@@ -505,14 +505,14 @@ class Locator:
 
 
 def overtaken(flow: t.Any, left: t.Any, came: t.Any) -> int:
-    """Count packets that came after one of their flow that had left later; times are whole numbers. Pure."""
+    """Count packets that came after one of their flow that had left later, as RFC 4737 does; times are whole numbers. Pure."""
     if not len(flow):
         return 0
-    order = np.lexsort((came, left, flow))
-    flow, came = flow[order].astype(np.int64), came[order].astype(np.int64)
-    low = came.min()
+    order = np.lexsort((left, came, flow))
+    flow, left = flow[order].astype(np.int64), left[order].astype(np.int64)
+    low = left.min()
     # One flow's times above all of the flow before, so that one running maximum serves all.
-    lifted = came - low + np.unique(flow, return_inverse=True)[1] * (came.max() - low + 1)
+    lifted = left - low + np.unique(flow, return_inverse=True)[1] * (left.max() - low + 1)
     return int((lifted[1:] < np.maximum.accumulate(lifted)[:-1]).sum())
 
 

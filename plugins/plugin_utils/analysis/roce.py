@@ -56,8 +56,9 @@ def prepare(store: Store, order: Sequence[int], places: Iterable[int], known: Se
         "FROM flow_at JOIN routed USING (flow) LEFT JOIN position USING (place) WHERE routed.roce AND routed.asks GROUP BY talk, routed.way"
     )
     parts = [
-        f"SELECT v.talk, v.asks, v.place, f.way = v.asks AS mine, k.number, k.t_ns, k.opcode, {_OPERATION} AS op, k.psn::BIGINT AS psn, k.dest_qp, k.syndrome, "
-        f"k.payload::BIGINT AS payload, k.dma_length::BIGINT AS dma_length, k.ecn, (k.flags & {FLAGS['ack_request']}) <> 0 AS wants "
+        f"SELECT v.talk::INTEGER AS talk, v.asks::TINYINT AS asks, v.place::INTEGER AS place, f.way = v.asks AS mine, k.number::UINTEGER AS number, k.t_ns, "
+        f"k.opcode::UTINYINT AS opcode, {_OPERATION}::TINYINT AS op, k.psn::INTEGER AS psn, k.dest_qp::INTEGER AS dest_qp, k.syndrome::UTINYINT AS syndrome, "
+        f"k.payload::INTEGER AS payload, k.dma_length::BIGINT AS dma_length, (k.flags & {FLAGS['ack_request']}) <> 0 AS wants "
         f"FROM mapped_{place} k JOIN routed f ON f.flow = {_flow('k')} JOIN viewpoint v ON v.talk = f.talk AND v.place = {place} WHERE (k.flags & {_ROCE}) <> 0"
         for place in places
     ]
@@ -142,16 +143,18 @@ def _sequence(store: Store, wanted: str) -> None:
         f"WHERE NOT mine AND (q.talk, q.asks, q.qp) IN ({wanted})"
     )
     store.run(
-        "CREATE OR REPLACE TABLE sequence AS WITH request AS (SELECT rdma.* EXCLUDE (dest_qp), dest_qp AS qp, rdma.opcode >> 5 AS transport FROM rdma "
+        "CREATE OR REPLACE TABLE sequence AS WITH request AS (SELECT * EXCLUDE (dest_qp, mine, syndrome), dest_qp AS qp FROM rdma "
         f"WHERE mine AND opcode < 192 AND opcode <> 129 AND op NOT BETWEEN 13 AND 18 AND (talk, asks, dest_qp) IN ({wanted})), "
         "unit AS (SELECT talk, asks, qp, max(payload) FILTER (WHERE op IN (13, 14)) AS mtu FROM reply GROUP BY talk, asks, qp), "
-        f"stepped AS (SELECT request.*, unit.mtu, ((psn - lag(psn) OVER ({order}) + 25165824) % 16777216) - 8388608 AS step, "
+        f"stepped AS (SELECT request.* EXCLUDE (dma_length), {_SPAN} AS span, mtu IS NULL AS unmeasured, "
+        f"((psn - lag(psn) OVER ({order}) + 25165824) % 16777216) - 8388608 AS step, "
         f"lag(op) OVER ({order}) AS op_before, "
         f"max(CASE WHEN op IN {_FIRSTS} THEN t_ns END) OVER ({order}) AS began_ns FROM request LEFT JOIN unit USING (talk, asks, qp)), "
-        f"unrolled AS (SELECT *, {_SPAN} AS span, sum(coalesce(step, 0)) OVER ({order})::BIGINT AS place_in FROM stepped), "
+        f"unrolled AS (SELECT *, sum(coalesce(step, 0)) OVER ({order})::BIGINT AS place_in FROM stepped), "
         f"highest AS (SELECT *, max(place_in + span - 1) {before} AS high FROM unrolled) "
-        "SELECT *, transport <> 3 AND coalesce(place_in <= high, FALSE) AS again, CASE WHEN transport <> 3 AND place_in > high + 1 "
-        "AND NOT coalesce(op_before = 12 AND mtu IS NULL, FALSE) THEN place_in - high - 1 ELSE 0 END AS gap FROM highest"
+        "SELECT * EXCLUDE (number, place_in, high, op_before, unmeasured), opcode >> 5 <> 3 AND coalesce(place_in <= high, FALSE) AS again, "
+        "CASE WHEN opcode >> 5 <> 3 AND place_in > high + 1 AND NOT coalesce(op_before = 12 AND unmeasured, FALSE) "
+        "THEN place_in - high - 1 ELSE 0 END AS gap FROM highest"
     )
 
 

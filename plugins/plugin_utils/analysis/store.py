@@ -44,13 +44,13 @@ _COLUMNS = (
 
 
 class Store:
-    """A DuckDB database in a folder that goes when it is closed."""
+    """A DuckDB database in memory, and the folder into which it spills, which goes when it is closed."""
 
     def __init__(self, limits: Limits) -> None:
         self._module = need()
         self._folder = tempfile.TemporaryDirectory(prefix="wirefleet-", dir=limits.folder)
         self.limits = limits
-        self.db: duckdb.DuckDBPyConnection = self._module.connect(os.path.join(self._folder.name, "work.duckdb"))
+        self.db: duckdb.DuckDBPyConnection = self._module.connect()
         for name, value in (
             ("memory_limit", f"{limits.memory >> 20}MiB"),
             ("threads", limits.threads),

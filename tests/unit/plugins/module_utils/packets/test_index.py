@@ -18,9 +18,9 @@ import typing as t
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import hot, native, side
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.index import COVERED, Note, checksum
-from ansible_collections.wirefleet.capture.plugins.module_utils.packets.index_hot import HotKernel, Transpose
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.index_hot import HotKernel, HotSegment
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.index_loop import Index, PythonKernel, Totals
-from ansible_collections.wirefleet.capture.plugins.module_utils.packets.keyfile import planes
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.keyfile import SEGMENT, planes
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.keys import FLAGS, ROW, Key
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -492,10 +492,16 @@ def test_both_paths_give_the_same_rows_however_it_comes(data, step):
 
 
 @needs_c
-@pytest.mark.parametrize("rows", [1, 2, 63, 64, 65, 300])
-def test_rows_are_turned_the_same_way(rows):
-    data = bytearray(os.urandom(rows * ROW.size))
-    assert bytes(Transpose(LIBRARY.library)(memoryview(data))) == planes(data)
+@pytest.mark.parametrize("parts", [[1], [2], [63], [64], [65], [300], [15, 49, 16, 200], [SEGMENT], [SEGMENT - 70, 70]])
+def test_rows_are_turned_the_same_way(parts):
+    segment, whole = HotSegment(LIBRARY.library), b""
+    for rows in parts:
+        data = bytearray(os.urandom(rows * ROW.size))
+        segment.put(memoryview(data), len(whole) // ROW.size)
+        whole += data
+    assert bytes(segment.planes(sum(parts))) == planes(whole)
+    with pytest.raises(ValueError, match="room"):
+        segment.put(memoryview(data), SEGMENT)
 
 
 @needs_c

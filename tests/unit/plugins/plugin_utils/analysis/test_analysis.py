@@ -158,6 +158,7 @@ def test_the_order_comes_from_delays_or_ttl_or_is_a_guess():
 
 def test_overtaken_packets_are_counted_within_their_flow():
     assert locate.overtaken(np.array([1, 1, 1, 2]), np.array([0, 1, 2, 0]), np.array([10, 30, 20, 5])) == 1
+    assert locate.overtaken(np.array([1, 1, 1]), np.array([0, 1, 2]), np.array([30, 10, 20])) == 1
     assert locate.overtaken(np.array([]), np.array([]), np.array([])) == 0
 
 
