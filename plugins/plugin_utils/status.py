@@ -110,7 +110,7 @@ def _summary(over: list[tuple[str, dict[str, t.Any]]]) -> list[str]:
     if not runs:
         return []
     names = sorted({str(units.name_of(run) or run) for run in runs})
-    hosts = len({host for host, _capture in over})
+    hosts = len({host for host, capture in over if capture.get("session")})
     count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     return [f"Over, collected and put back: {count} of {', '.join(names)} ({hosts} hosts still remember; -e campaign=NAME shows them)."]
 

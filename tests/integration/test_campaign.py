@@ -259,3 +259,4 @@ def test_a_campaign_name_that_leads_elsewhere(pair, name, tmp_path):
     done = pair.playbook("stop.yml", "-e", json.dumps({"campaign": name}), "-e", f"campaign_evidence_root={tmp_path / 'evidence'}")
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
+    assert f"the campaign is called {name!r}; use letters, digits" in " ".join((done.stdout + done.stderr).split())

@@ -19,7 +19,8 @@ def capture(campaign=RUN, state="done", **more):
 
 
 def test_what_is_over_is_one_line_however_many_hosts():
-    said = status.text({f"node{n}": [capture()] for n in range(50)}, NOW)
+    other = capture("standing-switch-mirror")
+    said = status.text({**{f"node{n}": [capture(), other] for n in range(50)}, "sw1": [other]}, NOW)
     assert said == "Over, collected and put back: 1 run of pfc-storm (50 hosts still remember; -e campaign=NAME shows them)."
 
 
