@@ -50,13 +50,17 @@ def _checked(file: Mapping[str, t.Any]) -> dict[str, t.Any]:
     counts = [file["bytes"], *(summary[name] for name in _COUNTS)]
     maybe = [summary[name] for name in (*_TIMES, "link_type") if summary[name] is not None]
     words = [summary[name] for name in _WORDS if summary[name] is not None]
-    if not all(type(number) is int and number >= 0 for number in counts) or not all(type(number) is int for number in maybe):
+    if not all(_is_whole(number) and number >= 0 for number in counts) or not all(map(_is_whole, maybe)):
         raise ValueError(f"its numbers of {file['path']!r} are none")
     if not all(isinstance(word, str) and len(word) < 1000 for word in words) or summary["status"] not in STATUSES:
         raise ValueError(f"its words about {file['path']!r} are none")
     if not _SHA256.fullmatch(str(file["sha256"])):
         raise ValueError(f"the hash of {file['path']!r} is none")
     return {"bytes": file["bytes"], "sha256_raw": file["sha256"], "summary": summary}
+
+
+def _is_whole(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def compare(path: str, vantage: str, summaries: Iterable[Mapping[str, t.Any]]) -> None:
