@@ -14,7 +14,7 @@ from ansible import constants as C
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import bpf
-from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, plan, schema, units
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, objects, plan, schema, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     FOUND_OPTIONS,
     CampaignAction,
@@ -56,6 +56,9 @@ class ActionModule(CampaignAction):
             address_of=lambda host: str(task_vars["hostvars"][host].get("ansible_host") or host),
         )
         made = plan.make(name, written, context)
+        store = objects.of_session(made)
+        if store:
+            store.check(made["campaign"], touch=not self._task.check_mode)
         run = evidence.Run(self._place(root), made["campaign"])
         run.create(made)
         run.event("planned", hosts=len(made["sessions"]))
@@ -95,6 +98,7 @@ class ActionModule(CampaignAction):
             "max_clock_error_s": first.get("max_clock_error_s", 0.1),
             "path": [],
             "compress": "auto",
+            "store": first.get("store"),
             "sessions": sessions,
             "mirrors": [],
         }

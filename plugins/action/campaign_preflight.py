@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import diff_of
-from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, plan, remote
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, objects, plan, remote
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     CAPTURE_INFO,
     RUN_OPTIONS,
@@ -26,8 +26,10 @@ class ActionModule(CampaignAction):
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         run, host = self.the_run(options, task_vars), task_vars["inventory_hostname"]
         session = run.record(host)["session"]
+        store = objects.of_session(session)
+        probe = {"object_store": store.probe_urls(run.id, host, touch=not self._task.check_mode)} if store else {}
         try:
-            found = self.module(CAPTURE_INFO, {"session": session}, task_vars)
+            found = self.module(CAPTURE_INFO, {"session": session, **probe}, task_vars)
             clock = self._clock() if not found.get("failed") else None
         except AnsibleConnectionFailure:
             run.update(host, missing=True)

@@ -17,7 +17,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.hasher import Ha
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import native
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
 
-from . import codecs, evidence
+from . import codecs, evidence, objects, upload
 from .channel import SEGMENT, Answer, Channel, ChannelError, Get, clock_offset
 
 if t.TYPE_CHECKING:
@@ -47,9 +47,11 @@ class Mismatch(Exception):
 
 
 class Collector:
-    """The files of one host, copied into the run's folder; the run's record says how far it got."""
+    """The files of one host, copied into the run's folder; the run's record says how far it got. With a *store* captures go there instead."""
 
-    def __init__(self, run: evidence.Run, host: str, open_channel: Callable[[], Channel], compress: str) -> None:
+    def __init__(
+        self, run: evidence.Run, host: str, open_channel: Callable[[], Channel], compress: str, store: objects.Store | None = None
+    ) -> None:
         self._run = run
         self._host = host
         self._open_channel = open_channel
@@ -58,6 +60,7 @@ class Collector:
         self._session = record["session"]
         self._files: dict[str, t.Any] = record.get("files", {})
         self._codec: str | None = record.get("codec") or {"never": "raw", "auto": None}.get(compress, compress)
+        self._uploader = upload.Uploader(store, run.id, self._window, self._save) if store else None
 
     def collect(self) -> dict[str, t.Any]:
         """Copy and verify what is not here yet, then let the host remove it; returns {"bytes", "stored", "files"}.
@@ -71,7 +74,7 @@ class Collector:
                 with self._open_channel() as channel:
                     self._once(channel)
                 break
-            except (ChannelError, Mismatch) as problem:
+            except (ChannelError, Mismatch, objects.Trouble) as problem:
                 failures = 1 if self._progress() != before else failures + 1
                 if failures >= ATTEMPTS:
                     raise CollectError(
@@ -95,7 +98,7 @@ class Collector:
                     f"{self._host}: {path} has {size} bytes now and had {known['bytes']}; is it still capturing?"
                 )
             if not known["done"]:
-                self._file(channel, path, known)
+                (self._send if self._uploader and "/raw/" in path else self._file)(channel, path, known)
         self._sync()
         self._save()
         channel.ask({"op": "verified", "paths": sorted(self._files)})
@@ -116,9 +119,24 @@ class Collector:
             with self._copy(path, known) as copy:
                 self._rest(channel, path, copy)
 
+    def _send(self, channel: Channel, path: str, known: dict[str, t.Any]) -> None:
+        """Have the host write a capture file to the store itself; no byte of it comes here."""
+        uploader = t.cast("upload.Uploader", self._uploader)
+        if self._codec is None and known["bytes"] > SEGMENT:
+            theirs = tuple(codec for codec in channel.ask({"op": "time"}).get("codecs", []) if codec in codecs.SPEED)
+            link, ratio = uploader.trial(channel, path)
+            self._chosen(codecs.choose(link, ratio, theirs), link)
+        if known["codec"] is None:
+            known["codec"] = self._codec or "raw"
+        uploader.send(channel, path, known)
+        self._run.event("uploaded", host=self._host, **known["object"], bytes=known["bytes"], stored=stored(known), already_there=known["already"])
+
+    @property
+    def _window(self) -> tuple[int, int]:
+        return self._session["t0_ns"], self._session["t0_ns"] + round(self._session["duration_s"] * 1e9)
+
     def _copy(self, path: str, known: dict[str, t.Any]) -> Copy:
-        window = (self._session["t0_ns"], self._session["t0_ns"] + round(self._session["duration_s"] * 1e9))
-        walker = Walker(*window, count=counter_for(known["bytes"])) if "/raw/" in path else None
+        walker = Walker(*self._window, count=counter_for(known["bytes"])) if "/raw/" in path else None
         return Copy(self._run.path(path), known, walker)
 
     def _rest(self, channel: Channel, path: str, copy: Copy) -> None:
@@ -137,8 +155,11 @@ class Collector:
         for answer in channel.get([Get(path, 0, "raw")]):
             copy.add(answer)
         link = SEGMENT / max(time.monotonic() - started, 1e-6)
-        self._codec = codecs.choose(link, codecs.sample_ratio(self._run.path(path)), self._common(channel))
-        self._run.update(self._host, codec=self._codec, link_bytes_s=round(link))
+        self._chosen(codecs.choose(link, codecs.sample_ratio(self._run.path(path)), self._common(channel)), link)
+
+    def _chosen(self, codec: str, link: float) -> None:
+        self._codec = codec
+        self._run.update(self._host, codec=codec, link_bytes_s=round(link))
 
     def _recode(self, path: str, known: dict[str, t.Any]) -> None:
         """Store the first segment as those that follow it will come."""
@@ -157,9 +178,10 @@ class Collector:
 
     def _sync(self) -> None:
         """Nothing may be removed from the host before it would survive a power cut here."""
-        for path, known in self._files.items():
+        here = {path: known for path, known in self._files.items() if not known.get("object")}
+        for path, known in here.items():
             evidence.sync(self._run.path(path) + codecs.SUFFIX[known["codec"]])
-        for folder in {os.path.dirname(self._run.path(path)) for path in self._files}:
+        for folder in {os.path.dirname(self._run.path(path)) for path in here}:
             evidence.sync(folder)
 
     def _progress(self) -> int:

@@ -69,6 +69,7 @@ def campaign(
         },
         "max_clock_error_s": plan["max_clock_error_s"],
         "path": plan["path"],
+        "store": plan.get("store"),
         "vantages": vantages,
         "verdict": {"status": status, "reasons": sorted({reason for entry in vantages for reason in entry["reasons"]})},
     }
@@ -204,6 +205,7 @@ def manifest_file(path: str, file: Mapping[str, t.Any]) -> dict[str, t.Any]:
         "link_type": summary.get("link_type"),
         "parse_status": summary.get("status"),
         "packets": summary.get("packets"),
+        "object": file.get("object"),
     }
 
 
