@@ -61,6 +61,9 @@ class ActionModule(CampaignAction):
             store.check(made["campaign"], touch=not self._task.check_mode)
         run = evidence.Run(self._place(root), made["campaign"])
         run.create(made)
+        if store:  # all are signed here: what signs takes longer to load than a host to ask
+            for host in made["sessions"]:
+                run.update(host, probe=store.probe_urls(made["campaign"], host, touch=not self._task.check_mode))
         run.event("planned", hosts=len(made["sessions"]))
         return {**_told(run, made), "changed": not self._task.check_mode}
 

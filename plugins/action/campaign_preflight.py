@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import diff_of
-from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, objects, plan, remote
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, plan, remote
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     CAPTURE_INFO,
     RUN_OPTIONS,
@@ -25,9 +25,8 @@ class ActionModule(CampaignAction):
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         run, host = self.the_run(options, task_vars), task_vars["inventory_hostname"]
-        session = run.record(host)["session"]
-        store = objects.of_session(session)
-        probe = {"object_store": store.probe_urls(run.id, host, touch=not self._task.check_mode)} if store else {}
+        record = run.record(host)
+        session, probe = record["session"], {"object_store": record["probe"]} if record.get("probe") else {}
         try:
             found = self.module(CAPTURE_INFO, {"session": session, **probe}, task_vars)
             clock = self._clock() if not found.get("failed") else None
@@ -41,7 +40,7 @@ class ActionModule(CampaignAction):
             return found
         problems = [*found.get("problems", []), *clock_problems(clock or {}, session["max_clock_error_s"])]
         resolved = found.get("session") or session
-        run.update(host, session=resolved, clock=clock)
+        run.update(host, session=resolved, clock=clock, probe=None)
         run.event("preflight", host=host, problems=problems, clock=clock)
         if problems:
             return {"failed": True, "msg": f"{host}: {' '.join(problems)}", "problems": problems}

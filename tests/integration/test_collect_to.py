@@ -21,6 +21,7 @@ from tests.lab.fleet import HUB_ADDRESS
 PORT = 8333
 ENDPOINT = f"http://{HUB_ADDRESS}:{PORT}"
 SCHEMA = ROOT / "docs/schemas/campaign.schema.json"
+SECRET = ours.CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
 #: Part of what ping sends.
 PAYLOAD = bytes(range(0x10, 0x60))
 KEPT = "find /var/lib/wirefleet/*-{name}-* -name '*.pcap*' 2>/dev/null"
@@ -116,9 +117,9 @@ def test_hosts_write_to_the_store_and_the_evidence_says_where(pair, store, campa
     assert not any(PAYLOAD in file.read_bytes() for file in folder.rglob("*") if file.is_file()), "nor any of what ping sends"
     for host in ("node1", "node2"):
         assert pair.ssh(host, KEPT.format(name="stored"), check=False) == "", "the host's copy goes after the store's was confirmed"
-        assert pair.ssh(host, f"grep -rl -e '{ours.CREDENTIALS['AWS_SECRET_ACCESS_KEY']}' -e X-Amz-Signature /var/lib/wirefleet /tmp /var/tmp", check=False) == ""
+        assert pair.ssh(host, f"grep -rl -e '{SECRET}' -e X-Amz-Signature /var/lib/wirefleet /tmp /var/tmp", check=False) == ""
     whole = done.stdout + done.stderr + "".join(file.read_text() for file in folder.rglob("*") if file.suffix in (".json", ".ndjson"))
-    assert ours.CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in whole and "X-Amz-Signature" not in whole, "also not with -vvv"
+    assert SECRET not in whole and "X-Amz-Signature" not in whole, "also not with -vvv"
     assert f"captures of {manifest['campaign']} are in s3://{ours.BUCKET}/stored/" in said(done) and "aws --endpoint-url" in said(done)
     analysed_after_download(pair, campaign, folder, f"stored/{manifest['campaign']}/")
 

@@ -21,7 +21,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model i
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, collect, evidence, objects, units
 
 from tests.integration import store as ours
-from tests.integration.fleet import ROOT
+from tests.integration.fleet import ROOT, wait_until
 
 RUN = "20261123T101500Z-x-3fa9c1"
 T0 = 1_795_428_900
@@ -35,10 +35,11 @@ def endpoint(tmp_path_factory):
     port = next(base for base in range(21000, 60000, 10) if all(free(base + number) for number in range(4)))
     folder = tmp_path_factory.mktemp("store")
     words = [sys.executable, "-m", "tests.lab.objectstore", str(folder), "127.0.0.1", str(port)]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+    log = folder / "log"
+    with log.open("w") as out, subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=out) as server:
         try:
-            said = server.stdout.readline()
-            assert said == "serving\n", said + server.stdout.read()
+            wait_until(lambda: "serving" in log.read_text() or server.poll() is not None, 120, "the store does not come up")
+            assert server.poll() is None, log.read_text()
             found = f"http://127.0.0.1:{port}"
             asked(found, "make")
             yield found

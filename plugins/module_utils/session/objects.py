@@ -30,7 +30,7 @@ from ..settings.model import Refused
 from .serve import SEGMENT, Hashed, encode
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 #: What S3 wants of every part but the last, and how many it takes (Amazon S3 User Guide, "multipart upload limits").
 LEAST_PART, MOST_PARTS = 5 << 20, 10_000
@@ -145,7 +145,7 @@ def unreachable(where: str, problem: Exception) -> str:
     return f"the object store {where} cannot be reached from here ({words}): hosts write there themselves and need a way to it"
 
 
-def probe(urls: dict[str, str | None]) -> str | None:
+def probe(urls: Mapping[str, str | None]) -> str | None:
     """Return what prevents this host from writing to the store, None where nothing does.
 
     *urls* are presigned: `put` and `delete` for a tiny object; or `get` for one that is not there, which changes nothing.
