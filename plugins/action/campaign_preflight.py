@@ -26,7 +26,10 @@ class ActionModule(CampaignAction):
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         run, host = self.the_run(options, task_vars), task_vars["inventory_hostname"]
         record = run.record(host)
-        session, probe = record["session"], {"object_store": record["probe"]} if record.get("probe") else {}
+        session, probe = record["session"], {}
+        if record.get("probe"):
+            probe["object_store"] = record["probe"]
+            run.update(host, probe=None)
         try:
             found = self.module(CAPTURE_INFO, {"session": session, **probe}, task_vars)
             clock = self._clock() if not found.get("failed") else None
@@ -40,7 +43,7 @@ class ActionModule(CampaignAction):
             return found
         problems = [*found.get("problems", []), *clock_problems(clock or {}, session["max_clock_error_s"])]
         resolved = found.get("session") or session
-        run.update(host, session=resolved, clock=clock, probe=None)
+        run.update(host, session=resolved, clock=clock)
         run.event("preflight", host=host, problems=problems, clock=clock)
         if problems:
             return {"failed": True, "msg": f"{host}: {' '.join(problems)}", "problems": problems}

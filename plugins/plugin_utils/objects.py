@@ -9,7 +9,7 @@ import hashlib
 import re
 import typing as t
 
-from ansible_collections.wirefleet.capture.plugins.module_utils.session.objects import MOST_PARTS, PROBE, explain
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.s3 import MOST_PARTS, PROBE, explain
 
 from . import units
 

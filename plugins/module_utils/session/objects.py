@@ -16,7 +16,6 @@ import hashlib
 import http.client
 import itertools
 import os
-import re
 import ssl
 import tempfile
 import time
@@ -27,30 +26,19 @@ import zlib
 from ..hasher import Hasher
 from ..packets.pcapfile import Walker
 from ..settings.model import Refused
+from .s3 import LEAST_PART, MOST_PARTS, PROBE, explain, refuses, s3_error
 from .serve import SEGMENT, Hashed, encode
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-#: What S3 wants of every part but the last, and how many it takes (Amazon S3 User Guide, "multipart upload limits").
-LEAST_PART, MOST_PARTS = 5 << 20, 10_000
 BLOCK = 1 << 20
 #: A store that is silent for so long is given up; the controller hears at least so often that a part is still on its way.
 SILENCE_S, TICK_S = 60.0, 5.0
 ATTEMPTS, PAUSE_S = 4, 1.0
-PROBE = b"wirefleet.capture may write here\n"
 _MOST_SAID = 64 << 10
 _AGAIN = (408, 429, 500, 502, 503, 504)
 _AGAIN_CODES = ("RequestTimeout", "SlowDown", "InternalError", "BadDigest")
-_ADVICE = {
-    "NoSuchBucket": "create the bucket, or name another in campaign_collect_to",
-    "InvalidAccessKeyId": "check the access key that the controller has",
-    "SignatureDoesNotMatch": "check the secret key and the region that the controller has",
-    "AuthorizationHeaderMalformed": "check the region that the controller has",
-    "AccessDenied": "let the controller's credentials write there, and check that the URLs have not expired",
-    "RequestTimeTooSkewed": "set the controller's clock",
-    "ExpiredToken": "renew the controller's credentials",
-}
 
 
 class Reply(t.NamedTuple):
@@ -72,27 +60,15 @@ class Part(t.NamedTuple):
     source: t.Any
 
 
-def explain(where: str, status: int, code: str, message: str) -> str:
-    """Return a sentence for an error of the store at *where*, with what to do where that is known. Pure."""
-    words = " ".join(str(message).split())[:200].rstrip(".")
-    said = f"the object store {where} answers {status} {code or 'without a reason'}" + (f" ({words})" if words else "")
-    return f"{said}: {_ADVICE[code]}" if code in _ADVICE else said
-
-
-def s3_error(body: bytes) -> tuple[str, str]:
-    """Return (code, message) of an S3 error document, empty texts where *body* is none. Pure."""
-    text = body.decode("utf-8", "replace")
-    found = [re.search(rf"<{name}>([^<]{{0,400}})</{name}>", text) for name in ("Code", "Message")]
-    code, message = (match[1].strip() if match else "" for match in found)
-    return (code if re.fullmatch(r"[A-Za-z0-9.]{1,64}", code) else ""), message
-
-
 def place_of(url: t.Any) -> urllib.parse.SplitResult:
     """Return the parts of a presigned URL; raises Refused, without the URL, which is a secret. Pure."""
-    found = urllib.parse.urlsplit(url) if isinstance(url, str) and len(url) < 8192 and url.isascii() and url.isprintable() else None
-    if found is None or found.scheme not in ("http", "https") or not found.hostname:
-        raise Refused("a presigned URL must begin with http:// or https:// and name a host")
-    return found
+    try:
+        found = urllib.parse.urlsplit(url) if isinstance(url, str) and len(url) < 8192 and url.isascii() and url.isprintable() else None
+        if found and found.scheme in ("http", "https") and found.hostname and found.port != 0:
+            return found
+    except ValueError:
+        pass
+    raise Refused("a presigned URL must begin with http:// or https:// and name a host")
 
 
 def ask(method: str, url: str, body: t.Any = b"", size: int = 0, md5: str = "") -> Reply:
@@ -159,19 +135,6 @@ def probe(urls: Mapping[str, str | None]) -> str | None:
         if refuses(method, reply.status, reply.code):
             return explain(netloc(url), reply.status, reply.code, reply.message)
     return None
-
-
-def refuses(method: str, status: int, code: str) -> bool:
-    """Return whether an answer to a probe means that writing would fail. Pure.
-
-    What is not there cannot be got, and credentials that may only write are told that they may not; neither says anything of writing.
-    Nor does it matter to a capture if a store that only keeps does not delete.
-    """
-    if status < 300:
-        return False
-    if method == "PUT":
-        return True
-    return code not in (("NoSuchKey", "AccessDenied") if method == "GET" else ("AccessDenied", "MethodNotAllowed"))
 
 
 class Region:

@@ -13,7 +13,7 @@ import ssl
 import struct
 
 import pytest
-from ansible_collections.wirefleet.capture.plugins.module_utils.session import objects
+from ansible_collections.wirefleet.capture.plugins.module_utils.session import objects, s3
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Refused
 
 URL = "http://127.0.0.1:9/captures/x?X-Amz-Signature=secret"
@@ -63,7 +63,7 @@ def test_a_part_is_a_segment_as_it_is_where_that_is_enough(small_segments, tmp_p
 def test_compressed_segments_are_put_together_until_the_store_takes_them_as_a_part(small_segments, tmp_path):
     path = capture(tmp_path / "x.pcap", 13_000_000)
     found, about = parts_of(path, "gzip", tmp_path)
-    assert len(found) == 3 and all(len(part) >= objects.LEAST_PART for part in found[:-1])
+    assert len(found) == 3 and all(len(part) >= s3.LEAST_PART for part in found[:-1])
     whole = b"".join(found)
     assert gzip.decompress(whole) == path.read_bytes(), "frames one after the other are one file"
     assert about["sha256_stored"] == hashlib.sha256(whole).hexdigest() and about["stored_bytes"] == len(whole)
@@ -117,7 +117,7 @@ def test_what_cannot_be_reached_is_tried_again_within_bounds_and_the_url_stays_s
     assert "secret" not in str(caught.value) and "captures" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", [None, "", "ftp://x/y", "http:///x", "file:///etc/passwd", "http://h/ a\nb", "http://" + "h" * 9000])
+@pytest.mark.parametrize("url", [None, "", "http:///x", "file:///etc/passwd", "http://h/ a\nb", "http://[h", "http://h:x/", "http://" + "h" * 9000])
 def test_a_url_that_is_none_is_refused_without_being_said(url):
     with pytest.raises(Refused, match="must begin with http") as caught:
         objects.place_of(url)
@@ -136,7 +136,7 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize("body, found", DOCUMENTS)
 def test_the_servers_own_words_are_read_with_bounds(body, found):
-    assert objects.s3_error(body) == found
+    assert s3.s3_error(body) == found
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_servers_own_words_are_read_with_bounds(body, found):
     ],
 )
 def test_an_error_is_one_sentence(status, code, message, sentence):
-    said = objects.explain("https://s3.example.net", status, code, message)
+    said = s3.explain("https://s3.example.net", status, code, message)
     assert said.startswith("the object store https://s3.example.net ") and sentence in said
     assert "\n" not in said and len(said) < 400
 
@@ -177,4 +177,4 @@ def test_a_certificate_that_is_not_trusted_names_the_remedy():
     ],
 )
 def test_which_answers_to_a_probe_mean_that_writing_would_fail(method, status, code, refused):
-    assert objects.refuses(method, status, code) is refused
+    assert s3.refuses(method, status, code) is refused
