@@ -10,6 +10,8 @@ import tempfile
 import typing as t
 
 from ansible import constants as C
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.limits import index_bytes
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, objects, remote, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     RUN_OPTIONS,
@@ -27,6 +29,7 @@ class ActionModule(CampaignAction):
     OPTIONS: t.ClassVar[dict[str, t.Any]] = {
         **RUN_OPTIONS,
         "compress": {"type": "str", "choices": ["auto", "never", "gzip", "zstd"], "default": "auto"},
+        "collect": {"type": "str", "choices": [WHOLE, INDEX]},
     }
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -35,12 +38,13 @@ class ActionModule(CampaignAction):
         if record.get("collected_ns") or not record.get("armed"):
             return {"changed": False, "files": 0, "bytes": 0, "stored": 0}
         serve = remote.serve_argv(run.id, record.get("serve"))
+        wanted = options["collect"] or self.asked_to_collect() or record["session"].get("collect", WHOLE)
         captured = record.get("captured_bytes")
-        bulk = captured is None or captured > LITTLE
+        bulk = captured is None or (captured if wanted == WHOLE else index_bytes(captured)) > LITTLE
         run.event("collecting", host=host)
         try:
             store = objects.of_session(record["session"])
-            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], store).collect()
+            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], wanted, store).collect()
         except (CollectError, units.Unusable) as problem:
             self._note(run, host, str(problem))
             return {"failed": True, "msg": str(problem)}

@@ -14,6 +14,7 @@ from ansible import constants as C
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import bpf
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, objects, plan, schema, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     FOUND_OPTIONS,
@@ -23,6 +24,8 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action 
 
 ENDED = ("done", "failed")
 MOST_LISTED = 10
+#: Below the evidence root: captures that were left on their hosts at first; what is published is never changed.
+LATER = "whole"
 
 
 class ActionModule(CampaignAction):
@@ -68,7 +71,7 @@ class ActionModule(CampaignAction):
         return {**_told(run, made), "changed": not self._task.check_mode}
 
     def _found(self, wanted: str, root: str) -> dict[str, t.Any]:
-        known = evidence.runs(root)
+        known, collect = evidence.runs(root), self.asked_to_collect()
         if not wanted:
             raise units.Unusable(
                 f"Say which campaign: add -e campaign=NAME, which means its latest run, or the id of a run. "
@@ -78,6 +81,8 @@ class ActionModule(CampaignAction):
         run = evidence.Run(root, chosen or wanted)
         if chosen is None or not os.path.isdir(run.folder):
             where = run.final if chosen and os.path.isdir(run.final) else None
+            if where and collect == WHOLE and left_its_captures(where):
+                return self._found(run.id, os.path.join(root, LATER))
             return {
                 "campaign": chosen or wanted,
                 "evidence_root": root,
@@ -165,6 +170,11 @@ class ActionModule(CampaignAction):
             return bpf.expand(words)
         except bpf.BadFilter as problem:
             raise units.Unusable(f"the filter {words!r}: {problem}") from None
+
+
+def left_its_captures(folder: str) -> bool:
+    """Whether the published run in *folder* brought keys home and left the captures on its hosts."""
+    return (evidence.read_json(os.path.join(folder, "campaign.json")) or {}).get("collect") == INDEX
 
 
 def written_campaigns(places: list[str]) -> str:

@@ -30,6 +30,14 @@ options:
     type: str
     choices: [auto, never, gzip, zstd]
     default: auto
+  collect:
+    description:
+      - V(whole) brings the captures home.
+      - V(index) has the host make a table of packet keys of each vantage, brings that home and leaves the captures on the host. The
+        run must have been armed for it (C(campaign_collect=index)).
+      - Without it, what C(-e campaign_collect=) says, else as the run's plan says.
+    type: str
+    choices: [whole, index]
 extends_documentation_fragment:
   - wirefleet.capture.attributes
   - wirefleet.capture.attributes.action

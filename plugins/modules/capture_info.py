@@ -95,10 +95,12 @@ preview:
   returned: success
   type: dict
 predicted:
-  description: Most bytes that the session can write, beside the free ones.
+  description: >-
+    Most bytes that the session can write, beside the free ones, and most that its packet keys can have where it collects these
+    (C(index_bytes), else null).
   returned: success
   type: dict
-  sample: {bytes: 104857600, free_bytes: 81604378624, why: the limits of bytes and rings}
+  sample: {bytes: 104857600, free_bytes: 81604378624, why: the limits of bytes and rings, index_bytes: null}
 captures:
   description: What the host holds, one entry for each campaign.
   returned: success

@@ -10,6 +10,8 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.vars import load_extra_vars
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
 
 from . import evidence, schema, units
 
@@ -54,6 +56,13 @@ class CampaignAction(ActionBase):
                 f"there is no {run.folder}; start with the playbook that makes it, capture_campaign or collect."
             )
         return run
+
+    def asked_to_collect(self) -> str | None:
+        """Return what the command line says is to be collected, which wins over what the run's sessions say; None where it is silent."""
+        asked = load_extra_vars(self._loader).get("campaign_collect")
+        if asked not in (None, WHOLE, INDEX):
+            raise units.Unusable(f"campaign_collect is {asked!r}; it must be {WHOLE} or {INDEX}.")
+        return asked
 
     def module(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         return self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)

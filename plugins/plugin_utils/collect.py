@@ -14,27 +14,29 @@ import time
 import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.hasher import Hasher
-from ansible_collections.wirefleet.capture.plugins.module_utils.packets import native
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.native import counter_for
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
 
-from . import codecs, evidence, objects, upload
+from . import codecs, evidence, objects, shipped, upload
 from .channel import SEGMENT, Answer, Channel, ChannelError, Get, clock_offset
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Counter
-
     from .codecs import Buffer
 
 MAX_FILES = 100_000
+BULK = ("raw", "keys")
+#: What of a session's files does not travel, by what it is to collect.
+LEFT = {WHOLE: "/keys/", INDEX: "/raw/"}
+#: A host that makes an index is asked how it is getting on this often, and given up when that is nowhere for so long.
+POLL_S, STALLED_S = 0.5, 300.0
 #: Logs, states and counters are small; whatever says otherwise is not one of them.
 MAX_SIDE_FILE = 64 << 20
 ATTEMPTS = 3
-#: From this size on a file takes longer to walk in Python than C takes to load.
-WORTH_C = 32 << 20
 _PATH = re.compile(
-    r"vantages/(?P<vantage>[A-Za-z0-9._-]+)/(?P<group>raw|log|state|counters|clock)/[A-Za-z0-9_-][A-Za-z0-9._-]*"
+    r"vantages/(?P<vantage>[A-Za-z0-9._-]+)/(?P<group>raw|keys|log|state|counters|clock)/[A-Za-z0-9_-][A-Za-z0-9._-]*"
 )
 
 
@@ -50,14 +52,22 @@ class Collector:
     """The files of one host, copied into the run's folder; the run's record says how far it got. With a *store* captures go there instead."""
 
     def __init__(
-        self, run: evidence.Run, host: str, open_channel: Callable[[], Channel], compress: str, store: objects.Store | None = None
+        self,
+        run: evidence.Run,
+        host: str,
+        open_channel: Callable[[], Channel],
+        compress: str,
+        collect: str | None = None,
+        store: objects.Store | None = None,
     ) -> None:
+        """*collect*: whole or index, as the session says if None."""
         self._run = run
         self._host = host
         self._open_channel = open_channel
         self._compress = compress
         record = run.record(host)
         self._session = record["session"]
+        self._collect = collect or self._session.get("collect", WHOLE)
         self._files: dict[str, t.Any] = record.get("files", {})
         self._codec: str | None = record.get("codec") or {"never": "raw", "auto": None}.get(compress, compress)
         self._uploader = upload.Uploader(store, run.id, self._window, self._save) if store else None
@@ -86,23 +96,66 @@ class Collector:
         return {"files": len(done), "bytes": sum(file["bytes"] for file in done), "stored": sum(map(stored, done))}
 
     def _once(self, channel: Channel) -> None:
-        facts = {"result": channel.ask({"op": "result"})}
+        facts: dict[str, t.Any] = {"result": channel.ask({"op": "result"}), "collect": self._collect, "left_out": self._left_out(channel)}
         if not self._run.record(self._host).get("clock"):
             facts["clock"] = clock_offset(lambda: channel.ask({"op": "time"})["t_ns"])
         self._run.update(self._host, **facts)
         listed = check_list(channel.ask({"op": "list"}), self._session)
         for path, size in listed.items():
+            to_store = self._uploader is not None and "/raw/" in path
+            if LEFT[self._collect] in path and not to_store:
+                continue
             known = self._files.setdefault(path, {"bytes": size, "codec": None, "segments": [], "done": False})
             if known["bytes"] != size:
                 raise CollectError(
                     f"{self._host}: {path} has {size} bytes now and had {known['bytes']}; is it still capturing?"
                 )
             if not known["done"]:
-                (self._send if self._uploader and "/raw/" in path else self._file)(channel, path, known)
+                (self._send if to_store else self._file)(channel, path, known)
         self._sync()
         self._save()
-        channel.ask({"op": "verified", "paths": sorted(self._files)})
+        self._compare(facts["left_out"])
+        channel.ask({"op": "verified", "paths": self._removable(facts["left_out"])})
         self._run.update(self._host, collected_ns=time.time_ns())
+
+    def _left_out(self, channel: Channel) -> dict[str, t.Any]:
+        """Return what stays on the host, see shipped.left_out(), once that has made its index."""
+        if self._collect == WHOLE:
+            return {}
+        answer = channel.ask({"op": "index", "start": True})
+        moved, far = time.monotonic(), None
+        while answer.get("state") in ("starting", "running"):
+            if answer.get("bytes") != far or answer.get("state") == "starting":
+                moved, far = time.monotonic(), answer.get("bytes")
+            if time.monotonic() - moved > STALLED_S:
+                raise CollectError(f"{self._host}: its indexer gets nowhere. {self._whole_instead()}")
+            time.sleep(POLL_S)
+            answer = channel.ask({"op": "index"})
+        if answer.get("state") != "done":
+            raise CollectError(f"{self._host}: no index could be made of its captures: {answer.get('error')}. {self._whole_instead()}")
+        try:
+            return shipped.left_out(answer, self._session)
+        except ValueError as problem:
+            raise CollectError(f"{self._host}: {problem}. {self._whole_instead()}") from None
+
+    def _whole_instead(self) -> str:
+        return (
+            f"The captures are still there: run collect.yml -e campaign={self._run.id} again, or add -e campaign_collect=whole "
+            "to bring them home as they are."
+        )
+
+    def _compare(self, left_out: Mapping[str, t.Any]) -> None:
+        """Hold each index against what its host counted in the captures."""
+        try:
+            for vantage in {path.split("/")[1] for path in left_out}:
+                keys = self._run.path("vantages", vantage, "keys", shipped.NAME)
+                shipped.compare(keys, vantage, [file["summary"] for path, file in left_out.items() if path.split("/")[1] == vantage])
+        except ValueError as problem:
+            raise CollectError(f"{self._host}: {problem}. {self._whole_instead()}") from None
+
+    def _removable(self, left_out: Mapping[str, t.Any]) -> list[str]:
+        """Return what the host may remove: of what stays there, only what it was never to keep."""
+        return sorted([*self._files, *(left_out if self._session.get("keep_s") == 0 else ())])
 
     def _file(self, channel: Channel, path: str, known: dict[str, t.Any]) -> None:
         is_raw = "/raw/" in path
@@ -332,16 +385,6 @@ class Copy:
             yield piece
 
 
-def counter_for(size: int) -> Counter | None:
-    """Return the loop in C where the file is large and there is a compiler, None for the one in Python."""
-    library = native.load().library if size >= WORTH_C else None
-    if library is None:
-        return None
-    from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile_hot import HotCounter
-
-    return HotCounter(library)
-
-
 def stored(file: Mapping[str, t.Any]) -> int:
     """Return the bytes that the file takes here."""
     return sum(segment["stored_bytes"] for segment in file["segments"])
@@ -362,7 +405,7 @@ def check_list(answer: Mapping[str, t.Any], session: Mapping[str, t.Any]) -> dic
         match = _PATH.fullmatch(path)
         if match is None or match["vantage"] not in vantages:
             raise CollectError(f"{session['host']} lists {path!r}, which belongs to no vantage of this campaign.")
-        if size < 0 or (match["group"] != "raw" and size > MAX_SIDE_FILE):
+        if size < 0 or (match["group"] not in BULK and size > MAX_SIDE_FILE):
             raise CollectError(f"{session['host']} lists {path} with {size} bytes, which cannot be.")
         found[path] = size
     return found

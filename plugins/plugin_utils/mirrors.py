@@ -75,7 +75,10 @@ def as_clients(written: Mapping[str, t.Any], switches: list[str], address_of: Ca
     """Return the vantages of the collector, one for each switch, which gives it its name."""
     words = {key: value for key, value in written.items() if key != "collector"}
     return [
-        {**words, "hosts": written["collector"], "device": switch, "rpcap": {"server": address_of(switch), **written["rpcap"]}}
+        {
+            **words, "hosts": written["collector"], "device": switch, "rpcap": {"server": address_of(switch), **written["rpcap"]},
+            "seen_by": {"switches": [switch], "sampled": None},
+        }
         for switch in switches
     ]
 
@@ -85,8 +88,9 @@ def server(wish: Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {"server": wish.get("server"), "port": wish.get("port"), "interface": wish.get("name")}
 
 
-def as_capture(written: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return the vantage of the collector."""
+def as_capture(written: Mapping[str, t.Any], switches: list[str]) -> dict[str, t.Any]:
+    """Return the vantage of the collector; `seen_by` says whose packets it gets, and that of so many it gets one."""
     words = {key: value for key, value in written.items() if key not in ("mirror", "collector")}
     far = "erspan" in (written["mirror"].get("destination") or {})
-    return {**words, "hosts": written["collector"], **({"filter": GRE} if far and "filter" not in written else {})}
+    seen_by = {"switches": switches, "sampled": written["mirror"].get("sample")}
+    return {**words, "hosts": written["collector"], "seen_by": seen_by, **({"filter": GRE} if far and "filter" not in written else {})}

@@ -10,8 +10,8 @@ import typing as t
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.dpdk import DEFAULT_PREFIX
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.engines.registry import ENGINES
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE, vantage_id
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import problems as session_problems
-from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import vantage_id
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.dpvs_instance import IPC_FILE
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_wish import desired_settings
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Change, Key, Refused
@@ -33,6 +33,7 @@ DEFAULTS: dict[str, t.Any] = {
     "campaign_settings": {},
     "campaign_resources": {},
     "campaign_path": [],
+    "campaign_collect": WHOLE,
     "campaign_keep": "7d",
     "campaign_max_clock_error": "100ms",
     "campaign_compress": "auto",
@@ -139,6 +140,7 @@ def _frame(name: str, campaign: Mapping[str, t.Any], context: Context) -> dict[s
         "limits": _limits({**DEFAULTS["campaign_limits"], **campaign["campaign_limits"]}),
         "resources": _resources(campaign["campaign_resources"]),
         "store": _store(campaign["campaign_collect_to"], campaign["campaign_collect_endpoint"]),
+        "collect": campaign["campaign_collect"],
     }
 
 
@@ -190,7 +192,7 @@ def _sessions(campaign: Mapping[str, t.Any], frame: dict[str, t.Any], context: C
 def _captured(written: Mapping[str, t.Any], where: str, context: Context) -> list[Mapping[str, t.Any]]:
     """Return *written* as vantages of the hosts that capture."""
     if "mirror" in written:
-        return [mirrors.as_capture(written)]
+        return [mirrors.as_capture(written, _hosts(written["hosts"], f"{where}.hosts", context))]
     if "collector" in written:
         return [*mirrors.as_clients(written, _hosts(written["hosts"], f"{where}.hosts", context), context.address_of)]
     return [written]
@@ -252,6 +254,7 @@ def _vantages(host: str, written: Mapping[str, t.Any], where: str, context: Cont
             "split": _split(written.get("split"), where),
             "limits": _vantage_limits(written.get("limits", {}), where),
             **owner,
+            **({"mirror": written["seen_by"]} if "seen_by" in written else {}),
         }
         for device in (_device(device, where) for device in devices)
     ]
@@ -339,4 +342,14 @@ def describe(session: Mapping[str, t.Any], preflight: Mapping[str, t.Any], name_
         f"  writes at most {units.human(predicted.get('bytes'))} of {units.human(predicted.get('free_bytes'))} free"
         + (f" ({predicted['why']})" if predicted.get("why") else "")
     )
+    lines += _ships(session, predicted)
     return "\n".join(lines)
+
+
+def _ships(session: Mapping[str, t.Any], predicted: Mapping[str, t.Any]) -> list[str]:
+    """Return what travels instead of the captures, where that was asked for. Pure."""
+    if session.get("collect") != INDEX:
+        return []
+    stay = f"stays here for {session['keep_s'] / 86400:g} days" if session["keep_s"] else "goes once that is verified"
+    stay = "goes to the store" if session.get("store") else stay
+    return [f"  ships its packet keys, at most {units.human(predicted.get('index_bytes'))} and usually a fifth of that; the capture {stay}"]

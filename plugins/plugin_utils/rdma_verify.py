@@ -89,8 +89,9 @@ def _sent(client: Mapping[str, t.Any], server: Mapping[str, t.Any], began_ns: in
 def _watch(folder: str, manifest: Mapping[str, t.Any], host: str, watch: Watch) -> Iterable[str]:
     """Show *watch* all that *host* captured; yield what could not be read."""
     paths = [file["path"] for vantage in manifest["vantages"] if vantage["host"] == host for file in vantage["files"] if "/raw/" in file["path"]]
+    stayed = [file for vantage in manifest["vantages"] if vantage["host"] == host for file in vantage.get("left_out", ())]
     if not paths:
-        yield "it captured nothing"
+        yield "its captures stayed on the host, verify with campaign_collect: whole" if stayed else "it captured nothing"
     for path in sorted(paths):
         try:
             damage = read(os.path.join(folder, path), watch)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import WHOLE
+
 from . import codecs, collect, evidence, progress, units, verdict
 
 if t.TYPE_CHECKING:
@@ -35,6 +37,7 @@ def publish(
             evidence.make_private(run.path("vantages", planned["vantage_id"]))
             evidence.write_json(run.path("vantages", planned["vantage_id"], "vantage.json"), entry)
             sums.update({file["path"]: file["sha256_stored"] for file in entry["files"]})
+    plan["collect"] = next((record["collect"] for record in records.values() if record.get("collect")), plan.get("collect", WHOLE))
     manifest = campaign(plan, vantages, versions)
     for wrong in check(manifest):
         raise units.Unusable(
@@ -70,6 +73,7 @@ def campaign(
         "max_clock_error_s": plan["max_clock_error_s"],
         "path": plan["path"],
         "store": plan.get("store"),
+        "collect": plan.get("collect", WHOLE),
         "vantages": vantages,
         "verdict": {"status": status, "reasons": sorted({reason for entry in vantages for reason in entry["reasons"]})},
     }
@@ -89,7 +93,8 @@ def vantage(
     found = next((entry for entry in result.get("vantages", []) if entry["vantage_id"] == name), None)
     settings = result.get("settings") or {}
     files = {path: file for path, file in record.get("files", {}).items() if path.startswith(f"vantages/{name}/") and file["done"]}
-    raw = {path: file for path, file in files.items() if "/raw/" in path}
+    left_out = {path: file for path, file in (record.get("left_out") or {}).items() if path.startswith(f"vantages/{name}/") and path not in files}
+    raw = {path: file for path, file in files.items() if "/raw/" in path} or left_out
     clock = best_clock([record.get("clock"), waited.get("clock")])
     status, reasons = verdict.judge(
         verdict.Found(
@@ -110,11 +115,13 @@ def vantage(
         "reasons": reasons,
         "error": record.get("error") or (found or {}).get("error") or result.get("error"),
         **{field: planned[field] for field in ("device", "capture_on", "engine_reason", "filter", "snaplen")},
+        "mirror": planned.get("mirror"),
         **timing(result, found or {}, plan["t0_ns"], clock),
         "engine": (found or {}).get("engine"),
         "drops": drops((found or {}).get("stats") or {}),
         "counts": counts(raw),
         "files": [manifest_file(path, file) for path, file in sorted(files.items())],
+        "left_out": [manifest_left_out(path, file) for path, file in sorted(left_out.items())],
         "settings": {field: settings.get(field, []) for field in ("changes", "side_effects", "restored")},
         "transfer": transfer(record),
     }
@@ -209,6 +216,18 @@ def manifest_file(path: str, file: Mapping[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
+def manifest_left_out(path: str, file: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return what the manifest says of a capture that stayed on its host on purpose: all of it is the host's word. Pure."""
+    summary = file["summary"]
+    return {
+        "path": path,
+        "bytes": file["bytes"],
+        "sha256_raw": file["sha256_raw"],
+        **{field: summary[field] for field in ("format", "link_type", "packets")},
+        "parse_status": summary["status"],
+    }
+
+
 def counters(run: evidence.Run, name: str) -> tuple[t.Any, t.Any]:
     """Return the snapshots before and after; None for one that is absent or damaged."""
     both = []
@@ -226,7 +245,7 @@ def table(manifest: Mapping[str, t.Any]) -> str:
 
 
 def _line(entry: Mapping[str, t.Any]) -> list[str]:
-    raw = [file for file in entry["files"] if "/raw/" in file["path"]]
+    raw = [file for file in entry["files"] if "/raw/" in file["path"] or "/keys/" in file["path"]]
     lost = [count for count in (entry["drops"]["kernel"], entry["drops"]["interface"]) if count is not None]
     restored = [
         item for item in entry["settings"]["restored"] if item["outcome"] in ("restored", "already", "handed_over")
@@ -241,7 +260,7 @@ def _line(entry: Mapping[str, t.Any]) -> list[str]:
         _skew(entry["start_skew_s"], entry["clock"]["error_s"]),
         str(len(entry["settings"]["changes"])),
         str(len(restored)),
-        raw[0]["path"].partition("/raw/")[2] + more if raw else "-",
+        raw[0]["path"].rpartition("/")[2] + more if raw else "-",
         ", ".join(entry["reasons"]),
     ]
 

@@ -148,6 +148,19 @@ def analysed_after_download(pair, campaign, folder, prefix):
     assert json.loads((folder / "report/report.json").read_text())["verdict"]["answer"] == "no_loss"
 
 
+def test_keys_come_home_and_captures_go_to_the_store(pair, store, campaign, echoes, tmp_path):
+    done = campaign("keyed", campaign_collect="index")
+    assert done.returncode == 0, done.stdout
+    folder, manifest = published(tmp_path)
+    jsonschema.validate(manifest, json.loads(SCHEMA.read_text()))
+    assert not list(folder.rglob("*.pcap*")) and len(list(folder.rglob("vantages/*/keys/*"))) == 2
+    raw = [file for vantage in manifest["vantages"] for file in vantage["files"] if "/raw/" in file["path"]]
+    there = store("list")
+    assert [there[file["object"]["url"].partition(f"{ours.BUCKET}/")[2]][1] for file in raw] == [file["sha256_stored"] for file in raw]
+    assert len(raw) == 2 and not any(vantage["left_out"] for vantage in manifest["vantages"]), "nothing stayed on a host"
+    assert json.loads((folder / "report/report.json").read_text())["verdict"]["answer"] == "no_loss", "by the keys"
+
+
 def test_a_dry_run_says_where_data_would_go_and_writes_nothing(pair, store, campaign, tmp_path):
     before = store("list")
     done = campaign("dry", "--check", "--diff")

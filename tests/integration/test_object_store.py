@@ -146,10 +146,10 @@ def test_an_interrupted_upload_goes_on_and_the_object_is_what_was_captured(endpo
     assert size > 2 * channel.SEGMENT
     store = objects.Store(objects.place(f"s3://{ours.BUCKET}/{prefix}", endpoint))
     with pytest.raises(collect.CollectError, match="nothing was removed there"):
-        collect.Collector(run, "node1", lambda: Cut(serving(host), timeout=60), compress, store).collect()
+        collect.Collector(run, "node1", lambda: Cut(serving(host), timeout=60), compress, store=store).collect()
     assert (host / PATH).exists()
 
-    done = collect.Collector(run, "node1", lambda: stream(host), compress, store).collect()
+    done = collect.Collector(run, "node1", lambda: stream(host), compress, store=store).collect()
     file = run.record("node1")["files"][PATH]
     assert (done["files"], file["sha256_raw"]) == (2, wanted)
     assert file["summary"]["packets"] == 118_000 and file["summary"]["status"] == "ok"
@@ -177,7 +177,7 @@ def test_a_connection_without_a_stream_names_no_url_in_a_command(endpoint, crede
     write_pcap(host / PATH, 100)
     store = objects.Store(objects.place(f"s3://{ours.BUCKET}/pieces", endpoint))
     opened, commands = pieces(host, tmp_path)
-    collect.Collector(run, "node1", lambda: opened, "auto", store).collect()
+    collect.Collector(run, "node1", lambda: opened, "auto", store=store).collect()
     assert asked(endpoint, "list")[f"pieces/{RUN}/{PATH}"][1] == run.record("node1")["files"][PATH]["sha256_raw"]
     assert commands and not any("X-Amz" in command for command in commands)
     assert "X-Amz" not in json.dumps(run.record("node1"))
@@ -187,7 +187,7 @@ def test_auto_compresses_where_the_way_to_the_store_is_slow(endpoint, credential
     store = objects.Store(objects.place(f"s3://{ours.BUCKET}/slow", endpoint))
     original = collect.codecs.choose
     monkeypatch.setattr(collect.codecs, "choose", lambda link, ratio, theirs: original(5e6, ratio, ("gzip",)))
-    collect.Collector(run, "node1", lambda: stream(host), "auto", store).collect()
+    collect.Collector(run, "node1", lambda: stream(host), "auto", store=store).collect()
     assert [key for key in asked(endpoint, "list") if key.startswith("slow/")] == [f"slow/{RUN}/{PATH}.gz"], "and the trial left nothing"
 
 

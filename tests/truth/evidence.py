@@ -46,6 +46,7 @@ def entry(name: str, world: World, number: int, file: str | None) -> dict[str, t
     return {
         "vantage_id": f"{name}__eth1", "host": name, "status": "ok", "reasons": [], "filter": "", "opened_ns": spot.stamp(-0.1), "ready_ns": spot.stamp(-0.2),
         "stopped_ns": spot.stamp(2), "drops": {"kernel": world.dropped[number], "interface": None, "trustworthy": True, "source": "tcpdump"},
+        "mirror": {"switches": ["sw1"], "sampled": spot.sampled} if spot.sampled else None,
         "clock": {"offset_s": spot.offset_s, "error_s": 0.1}, "start_skew_s": 0.0012, "files": [{"path": file}] if file else [],
         "settings": {"changes": [[KEY, True, False]], "side_effects": [], "restored": [back]},
     }  # fmt: skip

@@ -18,7 +18,11 @@ from .hot import SOURCE
 if t.TYPE_CHECKING:
     import ctypes
 
+    from .pcapfile import Counter
+
 CC = ("cc", "-std=c99", "-O2", "-fPIC", "-shared", "-x", "c")
+#: From this size on a file takes longer to walk in Python than C takes to load.
+WORTH_C = 32 << 20
 
 
 class Native(t.NamedTuple):
@@ -39,6 +43,16 @@ def load(folder: str | None = None) -> Native:
         return Native(None, "there is no C compiler (cc)")
     except (ImportError, OSError) as error:
         return Native(None, str(error))
+
+
+def counter_for(size: int) -> Counter | None:
+    """Return the loop in C where the file is large and there is a compiler, None for the one in Python."""
+    library = load().library if size >= WORTH_C else None
+    if library is None:
+        return None
+    from .pcapfile_hot import HotCounter
+
+    return HotCounter(library)
 
 
 def cache_folder() -> str:

@@ -14,14 +14,15 @@ import typing as t
 from ..settings.apply import apply, preview, refuse_conflicts
 from ..settings.journal import Owner, Store, valid_id
 from ..settings.model import Change, Key, Refused
-from . import boot, bundle, launch
+from . import boot, bundle, indexer, launch
 from .capture import device_index
 from .engines.registry import engine_named
 from .folder import Folder, free_space
+from .indexing import BUNDLE as INDEXER
 from .limits import floor_bytes
 from .outcome import put_back
 from .recover import recover
-from .spec import Session, nearest, parse_session
+from .spec import INDEX, Session, nearest, parse_session
 from .supervisor import request_stop, sole
 
 if t.TYPE_CHECKING:
@@ -171,6 +172,8 @@ class Sessions:
     def _lay_out(self, session: Session, data: dict[str, t.Any], folder: Folder) -> None:
         folder.make(self.host, (vantage.vantage_id for vantage in session.vantages))
         bundle.write(folder.path, bundle.build())
+        if session.collect == INDEX:
+            bundle.write(folder.path, bundle.build(indexer.__name__), INDEXER)
         folder.write_json("session.json", data)
 
     def _change(self, session: Session, folder: Folder, wanted: dict[Key, t.Any]) -> Outcome:

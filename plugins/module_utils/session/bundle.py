@@ -21,9 +21,10 @@ if t.TYPE_CHECKING:
 
 NAME = "supervisor.pyz"
 PACKAGE = "wirefleet"
-_ENTRY = f"import sys\nfrom {PACKAGE}.session.supervisor import main\nsys.exit(main(sys.argv[1:]))\n"
+_ENTRY = f"import sys\nfrom {PACKAGE}.session.%s import main\nsys.exit(main(sys.argv[1:]))\n"
 #: Where our layers begin: plugins.module_utils of the collection, wherever that was imported from.
 _BASE = supervisor.__name__.rpartition(".session.")[0]
+SUPERVISOR = supervisor.__name__
 
 
 def source_of(name: str) -> str | None:
@@ -60,16 +61,16 @@ def closure(start: str, source: Callable[[str], str | None]) -> dict[str, str]:
     return found
 
 
-def build() -> bytes:
-    """Return the bundle; the same sources give the same bytes."""
-    modules = closure(supervisor.__name__, source_of)
+def build(start: str = SUPERVISOR) -> bytes:
+    """Return the bundle that runs `main` of the module *start*; the same sources give the same bytes."""
+    modules = closure(start, source_of)
     files = {PACKAGE + name[len(_BASE) :].replace(".", "/") + ".py": text for name, text in modules.items()}
     for path in list(files):
         while "/" in path:
             path = os.path.dirname(path)
             files[f"{path}/__init__.py"] = ""
     files.pop("/__init__.py", None)
-    files["__main__.py"] = _ENTRY
+    files["__main__.py"] = _ENTRY % start.rpartition(".")[2]
     return _zip(files)
 
 
@@ -81,9 +82,9 @@ def _zip(files: dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def write(folder: str, data: bytes) -> str:
+def write(folder: str, data: bytes, name: str = NAME) -> str:
     """Put the bundle into *folder* (0600) unless these very bytes are there; return its path."""
-    path = os.path.join(folder, NAME)
+    path = os.path.join(folder, name)
     if not _is_there(path, data):
         replace_file(path, data)
     return path

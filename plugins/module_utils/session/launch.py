@@ -14,6 +14,7 @@ import typing as t
 from ..settings.model import Refused
 from .bundle import NAME
 from .engines.registry import engine_named
+from .spec import cpu_list
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,13 +68,6 @@ def resource_properties(session: Session) -> list[str]:
     cpus, memory = session.resources.get("cpus"), session.resources.get("memory_max")
     wanted = {"CPUAffinity": cpu_list(cpus), "MemoryMax": memory}
     return [f"{name}={value}" for name, value in wanted.items() if value]
-
-
-def cpu_list(cpus: t.Any) -> str:
-    """Return CPUs as both systemd and taskset read them, from `"0-3"`, `2` or `[0, 2]`."""
-    if cpus is None:
-        return ""
-    return ",".join(map(str, cpus)) if isinstance(cpus, (list, tuple)) else str(cpus)
 
 
 def start(host: Host, session: Session, folder: Folder, now: bool = False) -> str:

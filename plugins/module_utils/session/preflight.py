@@ -23,9 +23,9 @@ from .dpdk import choose_dpdk
 from .dpvs import choose_dpvs
 from .engines.registry import ENGINES, engine_named
 from .folder import Folder, free_space
-from .limits import budget, floor_bytes
+from .limits import budget, floor_bytes, index_bytes
 from .rdma import Facts, gather, probe
-from .spec import keeps_whole, parse_session, problems, vantage_id
+from .spec import INDEX, keeps_whole, parse_session, problems, vantage_id
 
 if t.TYPE_CHECKING:
     from ..host import Host
@@ -224,11 +224,16 @@ def predict(session: Session, free: int, size: int) -> tuple[dict[str, t.Any], l
     floor, most = floor_bytes(session.limits, size), budget(session)
     room = max(0, free - floor)
     why = "the limits of bytes and rings" if most is not None else "no limit of bytes is set, so free disk is the bound"
+    indexed = session.collect == INDEX
     predicted = {"bytes": room if most is None else most, "free_bytes": free, "why": why}
+    index = predicted["index_bytes"] = index_bytes(t.cast("int", predicted["bytes"])) if indexed else None
     if room == 0:
         return predicted, [f"{free >> 20} MiB are free and {floor >> 20} MiB must stay so: make room, or lower min_free"]
     if most is not None and most > room:
         return predicted, [f"the capture may take {most >> 20} MiB and {room >> 20} MiB are there to use: lower the limits, or make room"]
+    if most is not None and index is not None and most + index > room:
+        needs = f"the capture may take {most >> 20} MiB and its index {index >> 20} MiB, and {room >> 20} MiB are there to use"
+        return predicted, [f"{needs}: lower the limits, make room, or leave campaign_collect at whole"]
     return predicted, []
 
 

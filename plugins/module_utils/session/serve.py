@@ -18,8 +18,9 @@ import typing as t
 import zlib
 
 from ..hasher import Hasher
-from ..host import SEARCH_PATH
+from ..host import SEARCH_PATH, CommandMissing, Host
 from ..settings.model import Refused
+from . import indexing
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +30,7 @@ if t.TYPE_CHECKING:
 SEGMENT = 64 << 20
 CHUNK = 1 << 20
 MAX_REQUEST = 8 << 20
-_PATH = re.compile(r"vantages/([A-Za-z0-9_][A-Za-z0-9._-]*)/(raw|log|state|counters|clock)/([A-Za-z0-9_-][A-Za-z0-9._-]*)\Z")
+_PATH = re.compile(r"vantages/([A-Za-z0-9_][A-Za-z0-9._-]*)/(raw|keys|log|state|counters|clock)/([A-Za-z0-9_-][A-Za-z0-9._-]*)\Z")
 _NO_LINK = os.O_RDONLY | os.O_NOFOLLOW
 
 
@@ -39,6 +40,7 @@ def serve(folder: Folder, source: t.BinaryIO, sink: t.BinaryIO) -> int:
         "time": lambda request: {"t_ns": time.time_ns(), "codecs": codecs()},
         "heartbeat": lambda request: {**_known(folder, "heartbeat"), "now_ns": time.time_ns()},
         "result": lambda request: _known(folder, "result"),
+        "index": lambda request: indexing.progress(Host(), folder, request.get("start") is True),
         "list": lambda request: {"files": list_files(folder)},
         "verified": lambda request: {"removed": remove_verified(folder, request.get("paths"))},
     }
@@ -59,7 +61,7 @@ def serve(folder: Folder, source: t.BinaryIO, sink: t.BinaryIO) -> int:
                 _say(sink, operations[wanted](request))
             else:
                 raise Refused(f"there is no op {wanted!r}: ask {', '.join([*operations, 'get', 'upload', 'trial'])}")
-        except (Refused, OSError) as problem:
+        except (Refused, CommandMissing, OSError) as problem:
             _say(sink, {"error": str(problem)})
         if not line.endswith(b"\n"):
             return 0

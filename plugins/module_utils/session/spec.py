@@ -26,6 +26,8 @@ _LONGEST_HOST = 100
 #: Engines of which a DPDK process takes one at a time.
 ATTACHING = ("dpdk_pdump", "dpdk_dumpcap")
 START_MARGIN_S = 1.0
+#: What travels to the controller: the captures, or tables of packet keys that the host makes of them.
+WHOLE, INDEX = "whole", "index"
 
 
 class Ring(t.NamedTuple):
@@ -90,6 +92,7 @@ class Session(t.NamedTuple):
     limits: Limits
     vantages: tuple[Vantage, ...]
     resources: Mapping[str, t.Any]
+    collect: str = WHOLE
 
     @property
     def t1_ns(self) -> int:
@@ -119,6 +122,7 @@ def parse_session(data: Mapping[str, t.Any]) -> Session:
         limits=_limits(data.get("limits")),
         vantages=tuple(_vantage(entry) for entry in data["vantages"]),
         resources=data.get("resources") or {},
+        collect=data.get("collect", WHOLE),
     )
 
 
@@ -144,6 +148,8 @@ def _problems_of_window(data: Mapping[str, t.Any]) -> Iterator[str]:
         yield "lead_s must be between 0 and 600"
     if not _number(data.get("keep_s", 0), 0, 10 * 365 * 86400):
         yield "keep_s must be between 0 and ten years in seconds"
+    if data.get("collect", WHOLE) not in (WHOLE, INDEX):
+        yield f"collect must be {WHOLE} or {INDEX}"
 
 
 def _each(data: Mapping[str, t.Any], resolved: bool) -> Iterator[str]:
@@ -284,6 +290,13 @@ def _vantage(data: Mapping[str, t.Any]) -> Vantage:
         dpdk=data.get("dpdk") or {},
         rpcap=data.get("rpcap") or {},
     )
+
+
+def cpu_list(cpus: t.Any) -> str:
+    """Return CPUs as both systemd and taskset read them, from `"0-3"`, `2` or `[0, 2]`. Pure."""
+    if cpus is None:
+        return ""
+    return ",".join(map(str, cpus)) if isinstance(cpus, (list, tuple)) else str(cpus)
 
 
 def _limits(data: Mapping[str, t.Any] | None) -> Limits:

@@ -17,8 +17,9 @@ import sys
 import time
 import typing as t
 
-from ..host import Host
-from . import recover, rpcap, serve
+from ..host import CommandMissing, Host
+from ..settings.model import Refused
+from . import indexing, recover, rpcap, serve
 from .balancer import list_connections
 from .capture import Capture
 from .clock import read_clock
@@ -27,7 +28,7 @@ from .expiry import expire
 from .folder import Folder, free_space
 from .limits import floor_bytes, reached, together
 from .outcome import describe, put_back
-from .spec import Session, nearest, parse_session
+from .spec import INDEX, Session, nearest, parse_session
 from .writer import write
 
 if t.TYPE_CHECKING:
@@ -336,7 +337,15 @@ def run(folder: Folder, guarded: bool, now: bool = False) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: setattr(supervisor, "asked", True))
         supervisor.run()
-        return 1 if supervisor.error else 0
+    if supervisor.session.collect == INDEX:
+        begin_index(supervisor.host, folder)
+    return 1 if supervisor.error else 0
+
+
+def begin_index(host: Host, folder: Folder) -> None:
+    """Have the captures indexed now that everything is put back; whoever collects starts what could not be started."""
+    with contextlib.suppress(Refused, CommandMissing, OSError):
+        indexing.start(host, folder)
 
 
 def clean_up(folder: Folder, wait: bool) -> int:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import typing as t
 
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets import keytable
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.index_files import Wish, index
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.streams import Sink
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence
 
 from .model import FlowPair, Limits, Reason, Vantage, need, reason
@@ -19,7 +22,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DERIVED, KEYS, MANIFEST = "derived", "keys.parquet", "campaign.json"
-_RAW = "/raw/"
+_RAW, _SHIPPED = "/raw/", "/keys/"
 #: libpcap hands packets over within a second.
 FLUSH_NS = 1_000_000_000
 
@@ -56,6 +59,7 @@ def elsewhere(folder: str, manifest: Mapping[str, t.Any]) -> str | None:
         file["object"]
         for entry in manifest["vantages"]
         if not os.path.exists(os.path.join(folder, DERIVED, entry["vantage_id"], KEYS))
+        if not any(_SHIPPED in file["path"] for file in entry["files"])
         for file in entry["files"]
         if file.get("object") and not os.path.exists(os.path.join(folder, file["path"]))
     ]
@@ -84,19 +88,20 @@ def _moved(vantage: Vantage, folder: str) -> Vantage:
 def of_evidence(folder: str, entry: Mapping[str, t.Any], t1_ns: int | None) -> Vantage:
     """Return one vantage of a manifest (campaign.schema.json), with its keys, counters and drops. *t1_ns*: when its window was to close."""
     name = entry["vantage_id"]
-    raw = [file["path"] for file in entry["files"] if _RAW in file["path"]]
+    raw = [file["path"] for file in entry["files"] if _RAW in file["path"] and (not file.get("object") or os.path.exists(os.path.join(folder, file["path"])))]
+    shipped = [file["path"] for file in entry["files"] if _SHIPPED in file["path"]]
     keys = f"{DERIVED}/{name}/{KEYS}"
     wrong = None
     if not os.path.exists(os.path.join(folder, keys)):
-        if entry["status"] == "failed" and not raw:
+        if entry["status"] == "failed" and not raw and not shipped:
             wrong = reason("failed", name, f"its evidence failed: {', '.join(entry['reasons'])}")
         else:
-            wrong = _index([os.path.join(folder, path) for path in raw], os.path.join(folder, keys), name)
+            wrong = _index([os.path.join(folder, path) for path in raw or shipped], os.path.join(folder, keys), name, made=not raw)
     counted = [f"vantages/{name}/counters/{when}.json" for when in ("before", "after")]
     known = _known(entry, t1_ns)._replace(
         counters=(_snapshot(os.path.join(folder, counted[0])), _snapshot(os.path.join(folder, counted[1]))),
         balanced=_balanced(folder, name),
-        files=tuple(path for path in (*raw, keys, *counted) if os.path.exists(os.path.join(folder, path))),
+        files=tuple(path for path in (*raw, *shipped, keys, *counted) if os.path.exists(os.path.join(folder, path))),
     )
     return known._replace(reasons=(wrong,)) if wrong else _flushed(of_index(os.path.join(folder, keys), known))
 
@@ -117,9 +122,12 @@ def _balanced(folder: str, name: str) -> tuple[str, ...]:
 
 def _known(entry: Mapping[str, t.Any], t1_ns: int | None) -> Vantage:
     """Return what the manifest alone says of a vantage. Pure."""
+    mirror = entry.get("mirror")
     return Vantage(
         entry["vantage_id"],
         host=entry["host"],
+        mirror=mirror is not None,
+        sampled=mirror and mirror["sampled"],
         filter=entry["filter"],
         opened_ns=_latest(entry["opened_ns"], entry["ready_ns"]),
         closed_ns=_earliest(entry["stopped_ns"], t1_ns),
@@ -138,13 +146,25 @@ def _flushed(vantage: Vantage) -> Vantage:
     return vantage._replace(closed_ns=min(vantage.closed_ns, max(vantage.last_ns, vantage.closed_ns - FLUSH_NS)))
 
 
-def _index(raw: Sequence[str], keys: str, name: str) -> Reason | None:
+def _index(files: Sequence[str], keys: str, name: str, made: bool) -> Reason | None:
+    """Write the Parquet file *keys* of captures, or where hosts *made* the index of that."""
     evidence.make_private(os.path.dirname(keys))
     try:
-        index(Wish(raw, keys, name))
+        if made and files:
+            _convert(files[0], keys)
+        else:
+            index(Wish(files, keys, name))
     except Exception as wrong:  # whatever is wrong with one capture, the others still have something to say
         return reason("unreadable", name, f"its capture could not be indexed: {wrong}")
     return None
+
+
+def _convert(shipped: str, keys: str) -> None:
+    with contextlib.ExitStack() as stack:
+        rows = stack.enter_context(open(shipped, "rb"))
+        sink = Sink(keys)
+        stack.push(sink.end)
+        keytable.write_parquet(rows, sink)
 
 
 def of_index(path: str, vantage: Vantage) -> Vantage:

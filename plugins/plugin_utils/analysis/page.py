@@ -207,13 +207,20 @@ def _vantage(at: str, entry: Mapping[str, t.Any], known: tuple[Evidence, str, Ma
     if known:
         said = known[2]
         status = pill(STATUS.get(said["status"], "warn"), said["status"]) + (f" {safe(', '.join(said['reasons']))}" if said["reasons"] else "")
-    files = "<br>".join(link(ABOVE + path, path.rpartition(f"/{entry['vantage']}/")[2]) for path in entry["files"])
+    here = [link(ABOVE + path, path.rpartition(f"/{entry['vantage']}/")[2]) for path in entry["files"]]
+    left = [f'<span class="soft">{safe(file["path"].rpartition("/")[2])} stayed on {safe(entry["host"])}</span>' for file in _left_out(known)]
+    files = "<br>".join(here + left)
     used = "" if entry["usable"] else " " + pill("warn", "not compared")
     return [
         safe(entry["vantage"]) + used, status, _counted_there(at, entry, known, "packets", grouped), _counted_there(at, entry, known, "bytes_wire", _bytes),
         _drops(at, entry["drops"]), figure(f"{at}/missed", entry["missed"]), figure(f"{at}/unidentified", entry["unidentified"]),
         safe(entry["filter"] or "none"), files or NOTHING,
     ]  # fmt: skip
+
+
+def _left_out(known: tuple[Evidence, str, Mapping[str, t.Any]] | None) -> Sequence[Mapping[str, t.Any]]:
+    """Return the captures that were not brought home on purpose."""
+    return known[2].get("left_out", ()) if known else ()
 
 
 def _bytes(count: int) -> str:

@@ -258,6 +258,14 @@ def test_describe_names_changes_and_bytes():
     assert json.dumps(session)
 
 
+@pytest.mark.parametrize(("keep", "words"), [("2d", "the capture stays here for 2 days"), ("0s", "the capture goes once that is verified")])
+def test_describe_says_what_travels_instead_of_captures(keep, words):
+    session = plan.make("x", campaign(campaign_collect="index", campaign_keep=keep), CONTEXT)["sessions"]["node1"]
+    text = plan.describe(session, {"predicted": {"bytes": 4 << 20, "free_bytes": 1 << 30, "index_bytes": 2 << 20}})
+    assert f"ships its packet keys, at most 2.0 MiB and usually a fifth of that; {words}" in text
+    assert "ships" not in plan.describe(plan.make("x", campaign(), CONTEXT)["sessions"]["node1"], {})
+
+
 MIRROR = {
     "hosts": "rdma",
     "mirror": {
@@ -282,6 +290,13 @@ def test_a_mirror_is_made_on_the_switch_and_captured_at_the_collector():
     (mirror,) = made["mirrors"]
     assert (mirror["switch"], mirror["platform"], mirror["session"]["session"]) == ("node1", "nxos", "7")
     assert mirror["expires"] == "13m", "90 s until the window, 60 s of it, ten minutes and what is missing to a whole one"
+    assert made["sessions"]["node2"]["vantages"][0]["mirror"] == {"switches": ["node1"], "sampled": None}
+
+
+def test_a_vantage_says_that_its_mirror_sends_only_some_packets():
+    local = {"session": "CAP", "sources": [{"interface": "Ethernet3"}], "destination": {"interface": "Ethernet48"}, "sample": 1000}
+    vantage = mirrored("arista.eos.eos", mirror=local)["sessions"]["node2"]["vantages"][0]
+    assert (vantage["mirror"], vantage["filter"]) == ({"switches": ["node1"], "sampled": 1000}, "<>")
 
 
 @pytest.mark.parametrize(
@@ -321,6 +336,7 @@ def test_a_capture_of_a_switch_is_started_there_and_taken_by_the_collector():
     assert list(made["sessions"]) == ["node2"]
     assert (vantage["vantage_id"], vantage["engine"], vantage["filter"]) == ("node2__node1", "rpcap", "<roce>")
     assert vantage["rpcap"] == {"server": "192.0.2.1", "port": 2014, "interface": None}
+    assert vantage["mirror"] == {"switches": ["node1"], "sampled": None}
 
 
 def test_several_switches_are_several_vantages_and_a_server_has_no_switch():

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.wirefleet.capture.plugins.module_utils.session.preflight import available_memory, with_buffers
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.preflight import available_memory, predict, with_buffers
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import parse_session
 
 GIB = 1 << 30
 
@@ -32,3 +33,21 @@ def test_buffers_fit_the_packets_and_the_memory(vantages, available, buffers) ->
 def test_available_memory() -> None:
     assert available_memory("MemTotal:       24 kB\nMemAvailable:    1024 kB\n") == 1 << 20
     assert available_memory("") is None
+
+
+@pytest.mark.parametrize(
+    ("collect", "limit", "index", "problem"),
+    [
+        ("whole", 4 * GIB, None, None),
+        ("index", 4 * GIB, 2 * GIB, None),
+        ("index", 5 * GIB, 5 * GIB // 2, "the capture may take 5120 MiB and its index 2560 MiB, and 7168 MiB are there to use"),
+        ("index", 8 * GIB, 4 * GIB, "the capture may take 8192 MiB and 7168 MiB are there to use"),
+    ],
+)
+def test_there_must_be_room_for_an_index_beside_the_capture(collect, limit, index, problem) -> None:
+    vantage = {"vantage_id": "h__eth1", "device": "eth1", "capture_on": "eth1", "engine": "tcpdump"}
+    limits = {"bytes": limit, "min_free_bytes": GIB}
+    session = {"schema": 1, "campaign": "20261123T101500Z-x-3fa9c1", "t0_ns": 1, "duration_s": 1, "vantages": [vantage], "limits": limits}
+    predicted, problems = predict(parse_session({**session, "collect": collect}), 8 * GIB, 100 * GIB)
+    assert predicted["index_bytes"] == index
+    assert [sentence[: len(problem or "")] for sentence in problems] == ([problem] if problem else [])

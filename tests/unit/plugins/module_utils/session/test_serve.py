@@ -21,8 +21,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-OPS = st.sampled_from(["time", "heartbeat", "result", "list", "get", "verified"])
-REQUESTS = JSON | st.fixed_dictionaries({"op": OPS | JSON}, optional={name: JSON for name in ("path", "segment", "codec", "paths")})
+OPS = st.sampled_from(["time", "heartbeat", "result", "index", "list", "get", "verified"])
+REQUESTS = JSON | st.fixed_dictionaries({"op": OPS | JSON}, optional={name: JSON for name in ("path", "segment", "codec", "paths", "start")})
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_any_json_is_answered_with_json(folder: Folder, request: t.Any) -> None:
     said = answer(folder, json.dumps(request).encode() + b"\n")
     first = json.loads(said.partition(b"\n")[0])
     asked = request.get("op") if isinstance(request, dict) else None
-    assert first.get("error") or asked in ("time", "result", "list", "get", "verified")
+    assert first.get("error") or asked in ("time", "result", "index", "list", "get", "verified")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def test_a_good_session_is_read() -> None:
         ({**SESSION, "t0_ns": 1.5}, "t0_ns must be a whole number"),
         ({**SESSION, "limits": {"byte": 3}}, "no limit called byte"),
         ({**SESSION, "limits": {"bytes": 0}}, "whole number above 0"),
+        ({**SESSION, "collect": "keys"}, "collect must be whole or index"),
         ({**SESSION, "vantages": []}, "names no vantage"),
         ({**SESSION, "vantages": [VANTAGE, VANTAGE]}, "named twice"),
         (with_vantage(filter="-w /etc/passwd"), "begins with '-'"),

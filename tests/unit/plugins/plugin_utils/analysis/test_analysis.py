@@ -310,6 +310,17 @@ def test_an_evidence_folder_is_indexed_and_analysed(tmp_path):
     assert (tmp_path / "derived" / "server__eth1" / "keys.parquet").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_manifest_says_of_which_vantages_a_mirror_sends_only_some_packets(tmp_path):
+    sampling = Spot("tor", 0.2, sees=lambda packet: packet.bth.psn % 4 == 0, sampled=4)
+    world = World([Spot("client"), sampling, Spot("server", 0.5)], [Wire(loss=0.02), Wire()], 3)
+    talk.writes(world, 100)
+    publish(tmp_path, world)
+    found = checked(load.analyse_evidence(str(tmp_path)))
+    assert {(row["to"], row["verdict"]) for row in found["unknown"] if row["code"] == "sampled"} == {("tor__eth1", "not mirrored")}
+    lost = sum(truth.lost_after is not None for truth in world.truths)
+    assert sum(hop["missing"] + hop["outside_window"] for hop in found["path"]["hops"]) == lost > 0
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------------
 
 
