@@ -40,7 +40,7 @@ class ActionModule(CampaignAction):
         run.event("collecting", host=host)
         try:
             store = objects.of_session(record["session"])
-            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], store).collect()
+            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], store=store).collect()
         except (CollectError, units.Unusable) as problem:
             self._note(run, host, str(problem))
             return {"failed": True, "msg": str(problem)}

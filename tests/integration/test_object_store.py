@@ -139,6 +139,17 @@ class Cut(channel.Stream):
                 self._process.kill()
 
 
+class Counting(channel.Stream):
+    """A connection that counts what the host says."""
+
+    count = 0
+
+    def _fill(self, buffer):
+        count = super()._fill(buffer)
+        self.count += count
+        return count
+
+
 @pytest.mark.parametrize("compress", ["never", "gzip"])
 def test_an_interrupted_upload_goes_on_and_the_object_is_what_was_captured(endpoint, credentials, host, run, tmp_path, compress):
     prefix = f"resumed-{compress}"
@@ -146,10 +157,11 @@ def test_an_interrupted_upload_goes_on_and_the_object_is_what_was_captured(endpo
     assert size > 2 * channel.SEGMENT
     store = objects.Store(objects.place(f"s3://{ours.BUCKET}/{prefix}", endpoint))
     with pytest.raises(collect.CollectError, match="nothing was removed there"):
-        collect.Collector(run, "node1", lambda: Cut(serving(host), timeout=60), compress, store).collect()
+        collect.Collector(run, "node1", lambda: Cut(serving(host), timeout=60), compress, store=store).collect()
     assert (host / PATH).exists()
 
-    done = collect.Collector(run, "node1", lambda: stream(host), compress, store).collect()
+    heard = Counting(serving(host), timeout=60)
+    done = collect.Collector(run, "node1", lambda: heard, compress, store=store).collect()
     file = run.record("node1")["files"][PATH]
     assert (done["files"], file["sha256_raw"]) == (2, wanted)
     assert file["summary"]["packets"] == 118_000 and file["summary"]["status"] == "ok"
@@ -161,7 +173,7 @@ def test_an_interrupted_upload_goes_on_and_the_object_is_what_was_captured(endpo
     if compress == "gzip":
         assert inflated(store, key) == wanted
     assert not (host / PATH).exists(), "the host's copy goes after the store's was confirmed"
-    assert not list(tmp_path.glob("evidence/**/*.pcap*")), "no capture came to the controller"
+    assert heard.count < 64 << 10 and not list(tmp_path.glob("evidence/**/*.pcap*")), f"no capture came to the controller, which heard {heard.count} bytes"
     assert (tmp_path / "evidence" / f"{RUN}.partial/vantages/node1__eth1/log/engine.stderr").read_text() == "listening\n"
 
 
@@ -177,7 +189,7 @@ def test_a_connection_without_a_stream_names_no_url_in_a_command(endpoint, crede
     write_pcap(host / PATH, 100)
     store = objects.Store(objects.place(f"s3://{ours.BUCKET}/pieces", endpoint))
     opened, commands = pieces(host, tmp_path)
-    collect.Collector(run, "node1", lambda: opened, "auto", store).collect()
+    collect.Collector(run, "node1", lambda: opened, "auto", store=store).collect()
     assert asked(endpoint, "list")[f"pieces/{RUN}/{PATH}"][1] == run.record("node1")["files"][PATH]["sha256_raw"]
     assert commands and not any("X-Amz" in command for command in commands)
     assert "X-Amz" not in json.dumps(run.record("node1"))
@@ -187,7 +199,7 @@ def test_auto_compresses_where_the_way_to_the_store_is_slow(endpoint, credential
     store = objects.Store(objects.place(f"s3://{ours.BUCKET}/slow", endpoint))
     original = collect.codecs.choose
     monkeypatch.setattr(collect.codecs, "choose", lambda link, ratio, theirs: original(5e6, ratio, ("gzip",)))
-    collect.Collector(run, "node1", lambda: stream(host), "auto", store).collect()
+    collect.Collector(run, "node1", lambda: stream(host), "auto", store=store).collect()
     assert [key for key in asked(endpoint, "list") if key.startswith("slow/")] == [f"slow/{RUN}/{PATH}.gz"], "and the trial left nothing"
 
 
