@@ -44,7 +44,7 @@ class ActionModule(CampaignAction):
         run.event("collecting", host=host)
         try:
             store = objects.of_session(record["session"])
-            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], wanted, store).collect()
+            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], wanted, store=store).collect()
         except (CollectError, units.Unusable) as problem:
             self._note(run, host, str(problem))
             return {"failed": True, "msg": str(problem)}
