@@ -99,7 +99,7 @@ class Uploader:
 def check_part(answer: Mapping[str, t.Any]) -> None:
     """Raise ChannelError where a host says of a part what cannot be. Pure."""
     words = _MD5.fullmatch(str(answer.get("md5"))) and _ETAG.fullmatch(str(answer.get("etag")))
-    if not words or not _count(answer.get("raw_bytes")) or not _count(answer.get("stored_bytes")) or type(answer.get("sent")) is not bool:
+    if not words or not _count(answer.get("raw_bytes")) or not _count(answer.get("stored_bytes")) or not isinstance(answer.get("sent"), bool):
         raise ChannelError(f"the host said of a part what cannot be: {str(answer)[:200]}")
 
 
@@ -119,4 +119,4 @@ def about(answer: Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _count(value: t.Any) -> bool:
-    return type(value) is int and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
