@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
+
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Summary
 
 from . import codecs, objects
 from .channel import SEGMENT, Channel, ChannelError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 #: How much of a large file tells how fast the way to the store is.
 TRIAL = 8 << 20
+_MD5, _SHA256, _ETAG = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}"), re.compile(r"[A-Za-z0-9+/=_-]{1,128}")
+_WORDS = ("format", "status", "reason")
 
 
 class Uploader:
@@ -45,17 +50,19 @@ class Uploader:
         answer: dict[str, t.Any] = {}
         for answer in channel.follow(request):
             if "part" in answer:
+                check_part(answer)
                 known["segments"].append({"raw_bytes": answer["raw_bytes"], "stored_bytes": answer["stored_bytes"]})
                 known["md5s"].append(answer["md5"])
                 known["etags"].append(answer["etag"])
                 known["already"] += 0 if answer["sent"] else answer["stored_bytes"]
                 if known["bytes"] > SEGMENT:
                     self._save()
-        if answer.get("raw_bytes") != known["bytes"]:
-            raise ChannelError(f"{path} has {answer.get('raw_bytes')} bytes where the host listed {known['bytes']}")
+        whole = about(answer)
+        if not known["segments"] or answer["raw_bytes"] != known["bytes"]:
+            raise ChannelError(f"{path} has {answer['raw_bytes']} bytes where the host listed {known['bytes']}")
         etag = self._confirm(key, known)
         known["object"] = {"url": f"s3://{self._store.place.bucket}/{key}", "endpoint": self._store.endpoint, "etag": etag}
-        known.update(done=True, **{name: answer[name] for name in ("sha256_raw", "sha256_stored", "summary")})
+        known.update(done=True, **whole)
         self._save()
 
     def _prepare(self, key: str, known: dict[str, t.Any]) -> tuple[list[str], list[list[t.Any]]]:
@@ -87,3 +94,29 @@ class Uploader:
         if size != wanted or etag != (expected or etag):
             raise objects.Trouble(f"the object store has {size} bytes with the ETag {etag!r} as {key}, where {wanted} with {expected!r} were sent")
         return etag
+
+
+def check_part(answer: Mapping[str, t.Any]) -> None:
+    """Raise ChannelError where a host says of a part what cannot be. Pure."""
+    words = _MD5.fullmatch(str(answer.get("md5"))) and _ETAG.fullmatch(str(answer.get("etag")))
+    if not words or not _count(answer.get("raw_bytes")) or not _count(answer.get("stored_bytes")) or not isinstance(answer.get("sent"), bool):
+        raise ChannelError(f"the host said of a part what cannot be: {str(answer)[:200]}")
+
+
+def about(answer: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return what the manifest says of a whole file; raises ChannelError where a host says what cannot be. Pure."""
+    sums = {name: str(answer.get(name)) for name in ("sha256_raw", "sha256_stored")}
+    try:
+        summary = Summary(**answer["summary"])._asdict()
+    except (KeyError, TypeError):
+        raise ChannelError(f"the host said of a file what cannot be: {str(answer)[:200]}") from None
+    numbers = [value for name, value in summary.items() if name not in _WORDS and value is not None]
+    words = [summary[name] for name in _WORDS if summary[name] is not None]
+    sound = all(map(_SHA256.fullmatch, sums.values())) and all(map(_count, [*numbers, answer.get("raw_bytes")]))
+    if not sound or not all(isinstance(word, str) and len(word) < 1000 for word in words):
+        raise ChannelError(f"the host said of a file what cannot be: {str(answer)[:200]}")
+    return {**sums, "summary": summary}
+
+
+def _count(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

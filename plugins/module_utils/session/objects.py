@@ -269,8 +269,7 @@ def _rewound(source: t.Any) -> t.Any:
 
 
 def _arrival(part: Part, future: concurrent.futures.Future[str | None]) -> Iterator[dict[str, t.Any]]:
-    while not concurrent.futures.wait([future], TICK_S).done:
-        yield {"on_its_way": part.number}
+    yield from _waiting(future, part.number)
     etag = future.result()
     yield {
         "part": part.number,
@@ -282,12 +281,21 @@ def _arrival(part: Part, future: concurrent.futures.Future[str | None]) -> Itera
     }
 
 
-def trial(handle: t.Any, url: str, size: int) -> dict[str, t.Any]:
-    """Write the first *size* bytes of a file to *url* and return how fast that went and how far a sample of it shrinks."""
+def _waiting(future: concurrent.futures.Future[t.Any], number: int) -> Iterator[dict[str, t.Any]]:
+    """Yield lines that keep the controller patient until *future* is there."""
+    while not concurrent.futures.wait([future], TICK_S).done:
+        yield {"on_its_way": number}
+
+
+def trial(handle: t.Any, url: str, size: int) -> Iterator[dict[str, t.Any]]:
+    """Write the first *size* bytes of a file to *url* and yield how fast that went and how far a sample of them shrinks."""
     size = min(size, os.fstat(handle.fileno()).st_size)
     digest = hashlib.md5(b"".join(iter(Region(handle.fileno(), 0, size).read, b"")), usedforsecurity=False).hexdigest()
-    started = time.monotonic()
-    put(url, lambda: Region(handle.fileno(), 0, size), size, digest)
-    seconds = max(time.monotonic() - started, 1e-6)
     sample = os.pread(handle.fileno(), BLOCK, max(0, size // 2 - BLOCK // 2))
-    return {"link_bytes_s": size / seconds, "ratio": len(zlib.compress(sample, 1)) / len(sample) if sample else 1.0}
+    started = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(1) as sender:
+        future = sender.submit(put, url, lambda: Region(handle.fileno(), 0, size), size, digest)
+        yield from _waiting(future, 0)
+        future.result()
+    seconds = max(time.monotonic() - started, 1e-6)
+    yield {"done": True, "link_bytes_s": size / seconds, "ratio": len(zlib.compress(sample, 1)) / len(sample) if sample else 1.0}

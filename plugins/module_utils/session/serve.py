@@ -205,7 +205,7 @@ def to_store(folder: Folder, request: dict[str, t.Any]) -> Iterator[dict[str, t.
         raise Refused("writing to a store needs presigned urls")
     with os.fdopen(open_inside(folder, request.get("path")), "rb", buffering=0) as handle:
         if request["op"] == "trial":
-            yield {"done": True, **objects.trial(handle, urls[0], int(request.get("bytes") or CHUNK))}
+            yield from objects.trial(handle, urls[0], int(request.get("bytes") or CHUNK))
             return
         window = request.get("window")
         yield from objects.upload(objects.Parts(handle, codec, (window[0], window[1]) if window else (None, None), folder.path), urls, there)

@@ -9,7 +9,8 @@ import sys
 import urllib.parse
 
 import pytest
-from ansible_collections.wirefleet.capture.plugins.plugin_utils import objects, units
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, objects, units, upload
 
 KEYS = {"AWS_ACCESS_KEY_ID": "an-id", "AWS_SECRET_ACCESS_KEY": "a-secret"}
 
@@ -139,3 +140,36 @@ def test_kinds_of_trouble(code, status, kind):
 def test_people_read_where_captures_would_go():
     session = {"campaign": "ID", "store": {"url": "s3://captures/lab", "endpoint": "https://s3.example.net"}}
     assert objects.describe(session) == "writes its captures to s3://captures/lab/ID/ at https://s3.example.net itself, none comes to the controller"
+
+
+PART = {"part": 1, "md5": "0" * 32, "etag": "0" * 32, "raw_bytes": 24, "stored_bytes": 24, "sent": True}
+FILE = {"done": True, "raw_bytes": 24, "stored_bytes": 24, "sha256_raw": "a" * 64, "sha256_stored": "a" * 64, "summary": Walker().summary()._asdict()}
+
+
+def test_what_a_host_says_is_taken_where_it_can_be():
+    upload.check_part(PART)
+    assert upload.about(FILE) == {name: FILE[name] for name in ("sha256_raw", "sha256_stored", "summary")}
+
+
+@pytest.mark.parametrize("wrong", [{"md5": "x"}, {"etag": "a b"}, {"raw_bytes": -1}, {"stored_bytes": "24"}, {"sent": 1}, {"raw_bytes": True}], ids=str)
+def test_what_cannot_be_of_a_part_is_refused(wrong):
+    with pytest.raises(channel.ChannelError, match="said of a part what cannot be"):
+        upload.check_part({**PART, **wrong})
+
+
+WRONG_FILES = [
+    {"sha256_raw": "x"},
+    {"sha256_stored": None},
+    {"summary": None},
+    {"summary": {}},
+    {"summary": {**FILE["summary"], "packets": "1"}},
+    {"summary": {**FILE["summary"], "status": "x" * 1000}},
+    {"summary": {**FILE["summary"], "more": 1}},
+    {"raw_bytes": None},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_FILES, ids=lambda wrong: str(wrong)[:40])
+def test_what_cannot_be_of_a_file_is_refused(wrong):
+    with pytest.raises(channel.ChannelError, match="said of a file what cannot be"):
+        upload.about({**FILE, **wrong})
