@@ -12,7 +12,7 @@ import typing as t
 from ansible import constants as C
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.limits import index_bytes
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
-from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, remote
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, objects, remote, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     RUN_OPTIONS,
     CampaignAction,
@@ -43,8 +43,9 @@ class ActionModule(CampaignAction):
         bulk = captured is None or (captured if wanted == WHOLE else index_bytes(captured)) > LITTLE
         run.event("collecting", host=host)
         try:
-            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], wanted).collect()
-        except CollectError as problem:
+            store = objects.of_session(record["session"])
+            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], wanted, store=store).collect()
+        except (CollectError, units.Unusable) as problem:
             self._note(run, host, str(problem))
             return {"failed": True, "msg": str(problem)}
         run.update(host, error=None, unreachable=False)
@@ -55,7 +56,7 @@ class ActionModule(CampaignAction):
         if remote.can_stream(self._connection):
             return remote.open_stream(self._connection, serve, bulk)
         local = tempfile.mkdtemp(prefix="wirefleet-", dir=C.DEFAULT_LOCAL_TMP)
-        return Pieces(serve, self._execute, self._connection.fetch_file, self._make_tmp_path(), local)
+        return Pieces(serve, self._execute, self._connection.fetch_file, self._make_tmp_path(), local, self._connection.put_file)
 
     def _execute(self, command: str, as_root: bool) -> tuple[int, str, str]:
         done = self._low_level_execute_command(f"/bin/sh -c {shlex.quote(command)}", sudoable=as_root)

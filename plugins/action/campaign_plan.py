@@ -15,7 +15,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import bpf
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE, in_full
-from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, plan, schema, units
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, objects, plan, schema, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     FOUND_OPTIONS,
     CampaignAction,
@@ -59,8 +59,14 @@ class ActionModule(CampaignAction):
             address_of=lambda host: str(task_vars["hostvars"][host].get("ansible_host") or host),
         )
         made = plan.make(name, written, context)
+        store = objects.of_session(made)
+        if store:
+            store.check(made["campaign"], touch=not self._task.check_mode)
         run = evidence.Run(self._place(root), made["campaign"])
         run.create(made)
+        if store:  # all are signed here: what signs takes longer to load than a host to ask
+            for host in made["sessions"]:
+                run.update(host, probe=store.probe_urls(made["campaign"], host, touch=not self._task.check_mode))
         run.event("planned", hosts=len(made["sessions"]))
         return {**_told(run, made), "changed": not self._task.check_mode}
 
@@ -212,6 +218,8 @@ def again(held: dict[str, t.Any], now_ns: int) -> dict[str, t.Any]:
         "max_clock_error_s": first.get("max_clock_error_s", 0.1),
         "path": [],
         "compress": "auto",
+        "collect": first.get("collect", WHOLE),
+        "store": first.get("store"),
         "sessions": sessions,
         "mirrors": [],
     }

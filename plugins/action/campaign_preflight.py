@@ -25,9 +25,13 @@ class ActionModule(CampaignAction):
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         run, host = self.the_run(options, task_vars), task_vars["inventory_hostname"]
-        session = run.record(host)["session"]
+        record = run.record(host)
+        session, probe = record["session"], {}
+        if record.get("probe"):
+            probe["object_store"] = record["probe"]
+            run.update(host, probe=None)
         try:
-            found = self.module(CAPTURE_INFO, {"session": session}, task_vars)
+            found = self.module(CAPTURE_INFO, {"session": session, **probe}, task_vars)
             clock = self._clock() if not found.get("failed") else None
         except AnsibleConnectionFailure:
             run.update(host, missing=True)

@@ -19,6 +19,9 @@ description:
     and walked as a capture file.
   - Only after everything is verified and synced on the controller's disk may the host remove its raw files. A rerun
     goes on at the segment where the last one stopped.
+  - Where the campaign has C(campaign_collect_to), the host writes its capture files to that object store itself, with presigned URLs,
+    and everything else comes home. It may remove them once the store has confirmed to the controller what it has.
+    This needs C(botocore) on the controller.
 options:
   compress:
     description:
@@ -54,15 +57,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 files:
-  description: How many files of the host are here.
+  description: How many files of the host are here, or in the object store.
   returned: success
   type: int
 bytes:
-  description: Their raw size.
+  description: Their raw size, that of files in an object store too.
   returned: success
   type: int
 stored:
-  description: What they take on the controller.
+  description: What they take on the controller, or in the object store.
   returned: success
   type: int
 """

@@ -19,6 +19,8 @@ description:
     once, one sentence each.
   - Needs no host and no connection. It begins the folder of the run, C(<evidence_root>/<id>.partial), with
     C(plan.json).
+  - Where the campaign has C(campaign_collect_to), it writes a tiny object to that store and deletes it, or in check mode asks for one
+    that is not there.
 options:
   campaign:
     description: Name of the campaign, or for O(state=found) and O(state=rebuilt) also the id of a run.

@@ -22,6 +22,20 @@ options:
   campaign:
     description: Name or id of the campaign to list. All are listed by default.
     type: str
+  object_store:
+    description:
+      - Presigned URLs with which the host tries whether it can write to an object store itself. What prevents it is one of RV(problems).
+    type: dict
+    suboptions:
+      put:
+        description: Writes a tiny object.
+        type: str
+      delete:
+        description: Deletes it.
+        type: str
+      get:
+        description: Asks for an object that is not there, in place of the others when nothing may be changed.
+        type: str
 extends_documentation_fragment: [wirefleet.capture.attributes]
 attributes:
   diff_mode:
@@ -102,19 +116,24 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._module import run
 from ..module_utils.host import Host
+from ..module_utils.session.objects import probe
 from ..module_utils.session.preflight import Checked, captures, check, facts_of_host
 from ..module_utils.settings.journal import ROOT
 
+#: Who has one of these may do what it was signed for.
+URLS = {name: {"type": "str", "no_log": True} for name in ("put", "delete", "get")}
+
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    host, session = Host(), module.params["session"]
+    host, session, store = Host(), module.params["session"], module.params["object_store"]
     checked = check(host, ROOT, session) if session is not None else Checked(None, [], [], None, None)
+    problem = probe(store) if store else None
     return {
         "changed": False,
         "python": sys.executable,
         **facts_of_host(host, ROOT),
         "session": checked.session,
-        "problems": checked.problems,
+        "problems": [*checked.problems, *([f"{problem}."] if problem else [])],
         "warnings_found": checked.warnings,
         "preview": checked.preview,
         "predicted": checked.predicted,
@@ -124,7 +143,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"session": {"type": "dict"}, "campaign": {"type": "str"}},
+        argument_spec={"session": {"type": "dict"}, "campaign": {"type": "str"}, "object_store": {"type": "dict", "options": URLS}},
         supports_check_mode=True,
     )
     run(module, lambda: work(module))

@@ -21,7 +21,7 @@ import time
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 SEGMENT = 64 << 20
@@ -121,6 +121,10 @@ class Channel:
         """Yield the Answers to *wanted* in order; each must be used up before the next is taken."""
         raise NotImplementedError
 
+    def follow(self, request: dict[str, t.Any]) -> Iterator[dict[str, t.Any]]:
+        """Yield the lines that answer *request* until one says `done`; what it holds is in no argument list on either side."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """End the conversation."""
 
@@ -185,6 +189,10 @@ class Stream(Channel):
             yield Answer(self._source)
             if number + 2 < len(wanted):
                 self._send(wanted[number + 2].request())
+
+    def follow(self, request: dict[str, t.Any]) -> Iterator[dict[str, t.Any]]:
+        self._send(request)
+        yield from until_done(iter(self._source.line, None))
 
     def close(self) -> None:
         self._poll.close()
@@ -275,7 +283,7 @@ class Stream(Channel):
 class Pieces(Channel):
     """The protocol by single commands and fetched files, for connections without a stream of bytes.
 
-    *execute(command, as_root)* returns (rc, stdout, stderr); *fetch(remote, local)* copies a file here.
+    *execute(command, as_root)* returns (rc, stdout, stderr); *fetch(remote, local)* copies a file here, *put(local, remote)* there.
     *remote_folder* belongs to the login user, so that what root leaves in a file of his there can be fetched by him.
     """
 
@@ -286,10 +294,12 @@ class Pieces(Channel):
         fetch: Callable[[str, str], None],
         remote_folder: str,
         local_folder: str,
+        put: Callable[[str, str], None] | None = None,
     ) -> None:
         self._serve = shlex.join(serve)
         self._execute = execute
         self._fetch = fetch
+        self._put = put
         self._remote = f"{remote_folder.rstrip('/')}/piece"
         self._local = os.path.join(local_folder, "piece")
 
@@ -305,6 +315,16 @@ class Pieces(Channel):
             with open(self._local, "rb", buffering=0) as handle:
                 yield Answer(Source(handle.readinto))
 
+    def follow(self, request: dict[str, t.Any]) -> Iterator[dict[str, t.Any]]:
+        if self._put is None:
+            raise ChannelError("this channel carries no files")
+        with open(self._local, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as handle:
+            handle.write(json.dumps(request) + "\n")
+        self._command(f"umask 77; : > {shlex.quote(self._remote)}", as_root=False)
+        self._put(self._local, self._remote)
+        out = self._command(f"{self._serve} < {shlex.quote(self._remote)}", as_root=True)
+        yield from until_done(line.encode() for line in out.splitlines() if line.startswith("{"))
+
     def close(self) -> None:
         self._command(f"rm -f {shlex.quote(self._remote)}", as_root=False)
         if os.path.exists(self._local):
@@ -319,6 +339,16 @@ class Pieces(Channel):
         if rc != 0:
             raise ChannelError((err.strip() or out.strip() or f"exit code {rc}").splitlines()[-1])
         return out
+
+
+def until_done(lines: Iterable[bytes]) -> Iterator[dict[str, t.Any]]:
+    """Yield the answers in *lines* up to the one that says `done`. Raises ChannelError."""
+    for line in lines:
+        answer = parse(line)
+        yield answer
+        if answer.get("done"):
+            return
+    raise ChannelError("the connection ended in the middle of an answer")
 
 
 def parse(line: bytes) -> dict[str, t.Any]:

@@ -18,7 +18,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.packets.native i
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.pcapfile import Walker
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
 
-from . import codecs, evidence, shipped
+from . import codecs, evidence, objects, shipped, upload
 from .channel import SEGMENT, Answer, Channel, ChannelError, Get, clock_offset
 
 if t.TYPE_CHECKING:
@@ -49,9 +49,17 @@ class Mismatch(Exception):
 
 
 class Collector:
-    """The files of one host, copied into the run's folder; the run's record says how far it got."""
+    """The files of one host, copied into the run's folder; the run's record says how far it got. With a *store* captures go there instead."""
 
-    def __init__(self, run: evidence.Run, host: str, open_channel: Callable[[], Channel], compress: str, collect: str | None = None) -> None:
+    def __init__(
+        self,
+        run: evidence.Run,
+        host: str,
+        open_channel: Callable[[], Channel],
+        compress: str,
+        collect: str | None = None,
+        store: objects.Store | None = None,
+    ) -> None:
         """*collect*: whole or index, as the session says if None."""
         self._run = run
         self._host = host
@@ -62,6 +70,7 @@ class Collector:
         self._collect = collect or self._session.get("collect", WHOLE)
         self._files: dict[str, t.Any] = record.get("files", {})
         self._codec: str | None = record.get("codec") or {"never": "raw", "auto": None}.get(compress, compress)
+        self._uploader = upload.Uploader(store, run.id, self._window, self._save) if store else None
 
     def collect(self) -> dict[str, t.Any]:
         """Copy and verify what is not here yet, then let the host remove it; returns {"bytes", "stored", "files"}.
@@ -75,7 +84,7 @@ class Collector:
                 with self._open_channel() as channel:
                     self._once(channel)
                 break
-            except (ChannelError, Mismatch) as problem:
+            except (ChannelError, Mismatch, objects.Trouble) as problem:
                 failures = 1 if self._progress() != before else failures + 1
                 if failures >= ATTEMPTS:
                     raise CollectError(
@@ -93,7 +102,8 @@ class Collector:
         self._run.update(self._host, **facts)
         listed = check_list(channel.ask({"op": "list"}), self._session)
         for path, size in listed.items():
-            if LEFT[self._collect] in path:
+            to_store = self._uploader is not None and "/raw/" in path
+            if LEFT[self._collect] in path and not to_store:
                 continue
             known = self._files.setdefault(path, {"bytes": size, "codec": None, "segments": [], "done": False})
             if known["bytes"] != size:
@@ -101,7 +111,7 @@ class Collector:
                     f"{self._host}: {path} has {size} bytes now and had {known['bytes']}; is it still capturing?"
                 )
             if not known["done"]:
-                self._file(channel, path, known)
+                (self._send if to_store else self._file)(channel, path, known)
         self._sync()
         self._save()
         self._compare(facts["left_out"])
@@ -162,9 +172,24 @@ class Collector:
             with self._copy(path, known) as copy:
                 self._rest(channel, path, copy)
 
+    def _send(self, channel: Channel, path: str, known: dict[str, t.Any]) -> None:
+        """Have the host write a capture file to the store itself; no byte of it comes here."""
+        uploader = t.cast("upload.Uploader", self._uploader)
+        if self._codec is None and known["bytes"] > SEGMENT:
+            theirs = tuple(codec for codec in channel.ask({"op": "time"}).get("codecs", []) if codec in codecs.SPEED)
+            link, ratio = uploader.trial(channel, path)
+            self._chosen(codecs.choose(link, ratio, theirs), link)
+        if known["codec"] is None:
+            known["codec"] = self._codec or "raw"
+        uploader.send(channel, path, known)
+        self._run.event("uploaded", host=self._host, **known["object"], bytes=known["bytes"], stored=stored(known), already_there=known["already"])
+
+    @property
+    def _window(self) -> tuple[int, int]:
+        return self._session["t0_ns"], self._session["t0_ns"] + round(self._session["duration_s"] * 1e9)
+
     def _copy(self, path: str, known: dict[str, t.Any]) -> Copy:
-        window = (self._session["t0_ns"], self._session["t0_ns"] + round(self._session["duration_s"] * 1e9))
-        walker = Walker(*window, count=counter_for(known["bytes"])) if "/raw/" in path else None
+        walker = Walker(*self._window, count=counter_for(known["bytes"])) if "/raw/" in path else None
         return Copy(self._run.path(path), known, walker)
 
     def _rest(self, channel: Channel, path: str, copy: Copy) -> None:
@@ -183,8 +208,11 @@ class Collector:
         for answer in channel.get([Get(path, 0, "raw")]):
             copy.add(answer)
         link = SEGMENT / max(time.monotonic() - started, 1e-6)
-        self._codec = codecs.choose(link, codecs.sample_ratio(self._run.path(path)), self._common(channel))
-        self._run.update(self._host, codec=self._codec, link_bytes_s=round(link))
+        self._chosen(codecs.choose(link, codecs.sample_ratio(self._run.path(path)), self._common(channel)), link)
+
+    def _chosen(self, codec: str, link: float) -> None:
+        self._codec = codec
+        self._run.update(self._host, codec=codec, link_bytes_s=round(link))
 
     def _recode(self, path: str, known: dict[str, t.Any]) -> None:
         """Store the first segment as those that follow it will come."""
@@ -203,9 +231,10 @@ class Collector:
 
     def _sync(self) -> None:
         """Nothing may be removed from the host before it would survive a power cut here."""
-        for path, known in self._files.items():
+        here = {path: known for path, known in self._files.items() if not known.get("object")}
+        for path, known in here.items():
             evidence.sync(self._run.path(path) + codecs.SUFFIX[known["codec"]])
-        for folder in {os.path.dirname(self._run.path(path)) for path in self._files}:
+        for folder in {os.path.dirname(self._run.path(path)) for path in here}:
             evidence.sync(folder)
 
     def _progress(self) -> int:

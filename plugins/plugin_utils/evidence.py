@@ -77,9 +77,9 @@ class Run:
             os.close(descriptor)
 
     def publish(self, known_sums: Mapping[str, str]) -> str:
-        """Write SHA256SUMS, sync everything and rename; *known_sums* spares hashing what was hashed on arrival."""
+        """Write SHA256SUMS, sync everything and rename; *known_sums* spares hashing what was hashed on arrival, and names objects too."""
         shutil.rmtree(self.path(WORK), ignore_errors=True)
-        names = sorted(files_below(self.folder))
+        names = sorted({*files_below(self.folder), *known_sums})
         sums = [f"{known_sums.get(name) or file_sha256(self.path(name))}  {name}\n" for name in names]
         write_text(self.path("SHA256SUMS"), "".join(sums))
         for folder, _folders, _files in os.walk(self.folder):

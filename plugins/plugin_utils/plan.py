@@ -16,7 +16,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.settings.dpvs_in
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_wish import desired_settings
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Change, Key, Refused
 
-from . import mirrors, schema, units
+from . import mirrors, objects, schema, units
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +37,8 @@ DEFAULTS: dict[str, t.Any] = {
     "campaign_keep": "7d",
     "campaign_max_clock_error": "100ms",
     "campaign_compress": "auto",
+    "campaign_collect_to": "",
+    "campaign_collect_endpoint": "",
     "campaign_reason": "",
 }
 
@@ -77,6 +79,7 @@ def make(name: str, written: Mapping[str, t.Any], context: Context) -> dict[str,
         "max_clock_error_s": frame["max_clock_error_s"],
         "path": list(campaign["campaign_path"]),
         "compress": campaign["campaign_compress"],
+        "store": frame["store"],
         "sessions": sessions,
         "mirrors": mirrored,
     }
@@ -136,8 +139,19 @@ def _frame(name: str, campaign: Mapping[str, t.Any], context: Context) -> dict[s
         "max_clock_error_s": units.duration(campaign["campaign_max_clock_error"], "campaign_max_clock_error"),
         "limits": _limits({**DEFAULTS["campaign_limits"], **campaign["campaign_limits"]}),
         "resources": _resources(campaign["campaign_resources"]),
+        "store": _store(campaign["campaign_collect_to"], campaign["campaign_collect_endpoint"]),
         "collect": campaign["campaign_collect"],
     }
+
+
+def _store(url: str, endpoint: str) -> dict[str, t.Any] | None:
+    """Return where hosts write their captures to, None where these come home."""
+    if not url:
+        if endpoint:
+            raise units.Unusable("campaign_collect_endpoint says where campaign_collect_to is; write both, or neither.")
+        return None
+    where = objects.place(url, endpoint)
+    return {"url": where.url, "endpoint": where.endpoint}
 
 
 def _limits(written: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -323,6 +337,7 @@ def describe(session: Mapping[str, t.Any], preflight: Mapping[str, t.Any], name_
     found = changes(preflight)
     lines += [f"  changes {change}" for change in found if name_changes]
     lines += [] if found else ["  changes no setting"]
+    lines += [f"  {objects.describe(session)}"] if session.get("store") else []
     predicted = preflight.get("predicted") or {}
     lines.append(
         f"  writes at most {units.human(predicted.get('bytes'))} of {units.human(predicted.get('free_bytes'))} free"
@@ -337,4 +352,5 @@ def _ships(session: Mapping[str, t.Any], predicted: Mapping[str, t.Any]) -> list
     if session.get("collect") != INDEX:
         return []
     stay = f"stays here for {session['keep_s'] / 86400:g} days" if session["keep_s"] else "goes once that is verified"
+    stay = "goes to the store" if session.get("store") else stay
     return [f"  ships its packet keys, at most {units.human(predicted.get('index_bytes'))} and usually a fifth of that; the capture {stay}"]

@@ -72,6 +72,7 @@ def campaign(
         },
         "max_clock_error_s": plan["max_clock_error_s"],
         "path": plan["path"],
+        "store": plan.get("store"),
         "collect": plan.get("collect", WHOLE),
         "vantages": vantages,
         "verdict": {"status": status, "reasons": sorted({reason for entry in vantages for reason in entry["reasons"]})},
@@ -92,7 +93,7 @@ def vantage(
     found = next((entry for entry in result.get("vantages", []) if entry["vantage_id"] == name), None)
     settings = result.get("settings") or {}
     files = {path: file for path, file in record.get("files", {}).items() if path.startswith(f"vantages/{name}/") and file["done"]}
-    left_out = {path: file for path, file in (record.get("left_out") or {}).items() if path.startswith(f"vantages/{name}/")}
+    left_out = {path: file for path, file in (record.get("left_out") or {}).items() if path.startswith(f"vantages/{name}/") and path not in files}
     raw = {path: file for path, file in files.items() if "/raw/" in path} or left_out
     clock = best_clock([record.get("clock"), waited.get("clock")])
     status, reasons = verdict.judge(
@@ -211,6 +212,7 @@ def manifest_file(path: str, file: Mapping[str, t.Any]) -> dict[str, t.Any]:
         "link_type": summary.get("link_type"),
         "parse_status": summary.get("status"),
         "packets": summary.get("packets"),
+        "object": file.get("object"),
     }
 
 

@@ -23,7 +23,7 @@ from ..settings.model import Refused
 from . import indexing
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .folder import Folder
 
@@ -54,10 +54,13 @@ def serve(folder: Folder, source: t.BinaryIO, sink: t.BinaryIO) -> int:
             wanted = request.get("op")
             if wanted == "get":
                 send_segment(folder, request, sink, running)
+            elif wanted in ("upload", "trial"):
+                for answer in to_store(folder, request):
+                    _say(sink, answer)
             elif isinstance(wanted, str) and wanted in operations:
                 _say(sink, operations[wanted](request))
             else:
-                raise Refused(f"there is no op {wanted!r}: ask {', '.join([*operations, 'get'])}")
+                raise Refused(f"there is no op {wanted!r}: ask {', '.join([*operations, 'get', 'upload', 'trial'])}")
         except (Refused, CommandMissing, OSError) as problem:
             _say(sink, {"error": str(problem)})
         if not line.endswith(b"\n"):
@@ -189,6 +192,25 @@ def send_segment(folder: Folder, request: dict[str, t.Any], sink: t.BinaryIO, ru
         running.end(path, segment)
 
 
+def to_store(folder: Folder, request: dict[str, t.Any]) -> Iterator[dict[str, t.Any]]:
+    """Yield the lines that answer an upload or a trial: the host itself writes a file to where presigned URLs say."""
+    from . import objects  # what speaks HTTP takes longer to load than all else here, and most never need it
+
+    if folder.read_json("result.json") is None:
+        raise Refused(f"{folder.campaign} has not ended: its files cannot be final")
+    codec, urls, there = request.get("codec", "raw"), request.get("urls"), request.get("there") or []
+    if codec not in codecs():
+        raise Refused(f"this host has no codec {codec!r}: it has {', '.join(codecs())}")
+    if not isinstance(urls, list) or not urls or not isinstance(there, list):
+        raise Refused("writing to a store needs presigned urls")
+    with os.fdopen(open_inside(folder, request.get("path")), "rb", buffering=0) as handle:
+        if request["op"] == "trial":
+            yield from objects.trial(handle, urls[0], int(request.get("bytes") or CHUNK))
+            return
+        window = request.get("window")
+        yield from objects.upload(objects.Parts(handle, codec, (window[0], window[1]) if window else (None, None), folder.path), urls, there)
+
+
 class Hashed:
     """The blocks of one segment, counted, and hashed beside whatever is done with them. A block is good until the next is asked for."""
 
@@ -209,14 +231,14 @@ class Hashed:
             yield buffer[:size]
 
 
-def encode(codec: str, raw: Hashed) -> Iterator[bytes | memoryview]:
+def encode(codec: str, raw: Iterable[memoryview]) -> Iterator[bytes | memoryview]:
     """Yield the segment's bytes in pieces of at most a chunk or so, each segment a compressed frame of its own."""
     if codec == "raw":
         return iter(raw)
     return _gzip(raw) if codec == "gzip" else _zstd_pipe(raw)
 
 
-def _gzip(raw: Hashed) -> Iterator[bytes]:
+def _gzip(raw: Iterable[memoryview]) -> Iterator[bytes]:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     for block in raw:
         piece = packer.compress(block)
@@ -225,7 +247,7 @@ def _gzip(raw: Hashed) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def _zstd_pipe(raw: Hashed) -> Iterator[bytes]:
+def _zstd_pipe(raw: Iterable[memoryview]) -> Iterator[bytes]:
     command = [str(_zstd()), "-1", "-T0", "-q", "-c"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as packer:  # pylint: disable=ansible-bad-function
         stdin, stdout = t.cast("t.BinaryIO", packer.stdin), t.cast("t.BinaryIO", packer.stdout)
@@ -239,7 +261,7 @@ def _zstd_pipe(raw: Hashed) -> Iterator[bytes]:
         feeder.join()
 
 
-def _feed(raw: Hashed, stdin: t.BinaryIO) -> None:
+def _feed(raw: Iterable[memoryview], stdin: t.BinaryIO) -> None:
     """Ends early when zstd died: the frame is then cut, which the controller notices."""
     with stdin:
         try:

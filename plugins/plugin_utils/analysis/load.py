@@ -53,6 +53,26 @@ def manifest_of(folder: str) -> dict[str, t.Any]:
     return evidence.read_json(os.path.join(folder, MANIFEST)) or {"vantages": [], "path": [], "campaign": None, "window": {}}
 
 
+def elsewhere(folder: str, manifest: Mapping[str, t.Any]) -> str | None:
+    """Return a sentence where captures of a run, that are not indexed yet, lie in an object store and not in *folder*."""
+    objects = [
+        file["object"]
+        for entry in manifest["vantages"]
+        if not os.path.exists(os.path.join(folder, DERIVED, entry["vantage_id"], KEYS))
+        if not any(_SHIPPED in file["path"] for file in entry["files"])
+        for file in entry["files"]
+        if file.get("object") and not os.path.exists(os.path.join(folder, file["path"]))
+    ]
+    if not objects:
+        return None
+    base = f"{manifest['store']['url']}/{manifest['campaign']}/vantages"
+    return (
+        f"{len(objects)} captures of {manifest['campaign']} are in {base} at {objects[0]['endpoint']} and not here: copy them into the evidence "
+        f"(aws --endpoint-url {objects[0]['endpoint']} s3 sync {base} {folder}/vantages), or do both on a machine near the store, "
+        f"and run playbooks/analyse.yml -e campaign={manifest['campaign']}."
+    )
+
+
 def _together(manifests: Sequence[Mapping[str, t.Any]]) -> tuple[list[str], str | None, tuple[int | None, int | None]]:
     """Return the path, the ids and the window of several runs, which are slices of one campaign. Pure."""
     path: list[str] = next((manifest["path"] for manifest in manifests if manifest["path"]), [])
@@ -68,7 +88,7 @@ def _moved(vantage: Vantage, folder: str) -> Vantage:
 def of_evidence(folder: str, entry: Mapping[str, t.Any], t1_ns: int | None) -> Vantage:
     """Return one vantage of a manifest (campaign.schema.json), with its keys, counters and drops. *t1_ns*: when its window was to close."""
     name = entry["vantage_id"]
-    raw = [file["path"] for file in entry["files"] if _RAW in file["path"]]
+    raw = [file["path"] for file in entry["files"] if _RAW in file["path"] and (not file.get("object") or os.path.exists(os.path.join(folder, file["path"])))]
     shipped = [file["path"] for file in entry["files"] if _SHIPPED in file["path"]]
     keys = f"{DERIVED}/{name}/{KEYS}"
     wrong = None

@@ -128,7 +128,7 @@ class Limits(t.NamedTuple):
 
 
 class Unavailable(Exception):
-    """What the analysis needs is not installed; the message says what to do."""
+    """What the analysis needs is not installed, or not on this controller; the message says what to do."""
 
 
 def need() -> t.Any:

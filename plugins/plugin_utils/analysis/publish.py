@@ -11,8 +11,9 @@ import typing as t
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, units
 
 from . import page, summary, views
-from .load import DERIVED, KEYS, MANIFEST, analyse_evidence, manifest_of
+from .load import DERIVED, KEYS, MANIFEST, analyse_evidence, elsewhere, manifest_of
 from .markup import plain
+from .model import Unavailable
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,11 +39,14 @@ class Answer(t.NamedTuple):
 def answer(folders: Sequence[str], home: str | None = None) -> Answer:
     """Analyse the runs in *folders* as one and write what they answer to *home*, the first of them if None.
 
-    Raises Unusable where a folder holds no published run, and Unavailable where what the analysis needs is not installed.
+    Raises Unusable where a folder holds no published run, and Unavailable where what the analysis needs is not here.
     """
     for folder in folders:
         if not os.path.isfile(os.path.join(folder, MANIFEST)) or folder.rstrip("/").endswith(evidence.PARTIAL):
             raise units.Unusable(f"{folder} holds no published run: name the folder in which campaign.json and SHA256SUMS are.")
+    away = list(filter(None, (elsewhere(folder, manifest_of(folder)) for folder in folders)))
+    if away:
+        raise Unavailable(" ".join(away))
     home = home or folders[0]
     found = analyse_evidence(folders, home)
     runs = [page.Evidence(_relative(folder, home), manifest_of(folder)) for folder in folders]

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.wirefleet.capture.plugins.action import campaign_plan
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import parse_session
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, report, units
+from ansible_collections.wirefleet.capture.plugins.plugin_utils.analysis import load
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import check_manifest
 
 OLD, NEW = "20261123T101500Z-x-aaaaaa", "20261123T111500Z-x-bbbbbb"
@@ -89,3 +90,24 @@ def test_a_run_of_a_session_written_by_hand_is_published(tmp_path):
     (told,) = manifest["vantages"]
     assert (told["host"], told["snaplen"], told["filter"], manifest["name"]) == ("node1", parse_session(session).vantages[0].snaplen, "", OLD)
     assert os.path.isfile(os.path.join(folder, "campaign.json"))
+
+
+def test_sums_name_objects_that_are_elsewhere_too(tmp_path):
+    run = evidence.Run(str(tmp_path), OLD)
+    run.create({"sessions": {}, "t0_ns": 5})
+    folder = run.publish({"vantages/a/raw/0001.pcap": "c" * 64})
+    with open(os.path.join(folder, "SHA256SUMS"), encoding="utf-8") as file:
+        assert f"{'c' * 64}  vantages/a/raw/0001.pcap\n" in file.readlines()
+    subprocess.run(["sha256sum", "-c", "--strict", "--quiet", "--ignore-missing", "SHA256SUMS"], cwd=folder, check=True)
+
+
+def test_captures_that_are_elsewhere_are_said_with_how_to_get_them(tmp_path):
+    where = {"url": "s3://captures/lab/ID/vantages/a/raw/0001.pcap", "endpoint": "https://s3.example.net", "etag": "x"}
+    files = [{"path": "vantages/a/raw/0001.pcap", "object": where}, {"path": "vantages/a/log/engine.log", "object": None}]
+    manifest = {"campaign": "ID", "store": {"url": "s3://captures/lab", "endpoint": None}, "vantages": [{"vantage_id": "a", "files": files}]}
+    said = load.elsewhere(str(tmp_path), manifest)
+    assert f"aws --endpoint-url https://s3.example.net s3 sync s3://captures/lab/ID/vantages {tmp_path}/vantages" in said
+    assert said.startswith("1 captures of ID are in s3://captures/lab/ID/vantages") and "analyse.yml -e campaign=ID" in said
+    (tmp_path / "vantages/a/raw").mkdir(parents=True)
+    (tmp_path / "vantages/a/raw/0001.pcap").touch()
+    assert load.elsewhere(str(tmp_path), manifest) is None

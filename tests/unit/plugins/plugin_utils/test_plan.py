@@ -370,3 +370,17 @@ def test_what_is_left_out_is_said():
     for written, message in (({"hosts": "all"}, "lacks 'device'"), ({**VANTAGE, "engine": "rpcap"}, "which needs it")):
         with pytest.raises(units.Unusable, match=message):
             plan.make("x", campaign(campaign_vantages=[written]), CONTEXT)
+
+
+def test_where_captures_go_is_known_to_every_host_and_said():
+    made = plan.make("x", campaign(campaign_collect_to="s3://captures/lab/", campaign_collect_endpoint="https://s3.example.net"), CONTEXT)
+    told = {"url": "s3://captures/lab", "endpoint": "https://s3.example.net"}
+    assert made["store"] == made["sessions"]["node1"]["store"] == told
+    assert f"writes its captures to s3://captures/lab/{made['campaign']}/ at https://s3.example.net" in plan.describe(made["sessions"]["node1"], {})
+    home = plan.make("x", campaign(), CONTEXT)
+    assert home["store"] is None and "s3://" not in plan.describe(home["sessions"]["node1"], {})
+
+
+def test_an_endpoint_without_a_place_is_refused():
+    with pytest.raises(units.Unusable, match="write both, or neither"):
+        plan.make("x", campaign(campaign_collect_endpoint="https://s3.example.net"), CONTEXT)
