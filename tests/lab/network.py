@@ -60,7 +60,8 @@ def _veth(port: str, wire: str, device: str, mac: str, pid: int, shape: list[str
 def make_taps(host: Host, tuntap: bool) -> list[str]:
     """Make the hub's ends of a User-Mode Linux host's links, those of a switch to its cables last; return the kernel's words for its NICs.
 
-    *tuntap* says whether its kernel has the older driver, which knows fewer requests and crashes at none; later ones have only `vec`.
+    *tuntap* says whether its kernel has the older driver. Later ones have only `vec`, which crashes when asked for its rings, and
+    drops the large segments that the hub's TCP sends unless it has gro.
     """
     links = [(host.port("mgmt"), "mgmt", host.mac("mgmt")), (host.port("data"), host.wire, host.mac("data")), *_switch_ports(host)]
     for port, wire, _mac in links:

@@ -84,7 +84,7 @@ def power_cycle(folder: pathlib.Path) -> None:
 
 def _reply(stream: t.TextIO, wanted: str) -> None:
     """Read the monitor's messages up to one that has *wanted*; events come in between."""
-    for line in _lines(stream):
+    while line := _line(stream):
         message = json.loads(line)
         if wanted in message:
             return
@@ -93,8 +93,8 @@ def _reply(stream: t.TextIO, wanted: str) -> None:
     raise Problem("QEMU's monitor hung up")
 
 
-def _lines(stream: t.TextIO) -> t.Iterator[str]:
+def _line(stream: t.TextIO) -> str:
     try:
-        yield from stream
+        return stream.readline()
     except TimeoutError:
         raise Problem(f"QEMU's monitor said nothing for {MONITOR_SECONDS} s: has its process stopped?") from None

@@ -32,7 +32,7 @@ PORT = 5201
 #: What is raised, and what nobody can write: hosts without a kernel of their own share most of the machine's parameters.
 FLOORS = {
     "systems": {"net.core.somaxconn": 8192},
-    "kernels": {"net.core.somaxconn": 8192, "net.core.rmem_max": 4194304},
+    "kernels": {"net.core.somaxconn": 8192, "net.core.rmem_max": 16777216},
 }
 READ_ONLY = {"systems": "net.core.rmem_max", "kernels": "kernel.ngroups_max"}
 #: Seconds in which what is waited for has happened also on a machine that has much else to do.

@@ -41,6 +41,13 @@ def reason() -> str | None:
     return None
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say once, not for each test, why there can be no guests; that is no failure."""
+    why_not = None if hasattr(session.config, "workerinput") else reason()
+    if why_not:
+        pytest.exit(f"no tests on guests here: {why_not}", returncode=0)
+
+
 @pytest.fixture(scope="session")
 def meeting_place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A folder of this run that its processes share."""
@@ -58,9 +65,6 @@ def held(path: pathlib.Path) -> t.Iterator[None]:
 @pytest.fixture(scope="session")
 def guests(meeting_place: pathlib.Path) -> t.Iterator[Fleet]:
     """The fleet; RDMA_LAB names a lab of guests that is up already, and is left up."""
-    why_not = reason()
-    if why_not:
-        pytest.skip(why_not)
     if "RDMA_LAB" in os.environ:
         yield Fleet(FLEET, os.environ["RDMA_LAB"])
         return

@@ -12,7 +12,6 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.packets.bpf impo
 
 from tests.integration.fleet import Fleet
 from tests.integration.span import TYPES, harvest, mirror, sniff, tunnels
-from tests.rdma.conftest import reason
 
 #: What is behind a switch has an MTU of 1400, so messages travel in packets of 1024.
 SEND = "ib_send_bw -d rxe0 -F -m 1024 -s 4096 -n 200"
@@ -20,9 +19,6 @@ SEND = "ib_send_bw -d rxe0 -F -m 1024 -s 4096 -n 200"
 
 @pytest.fixture(scope="module", name="path")
 def mirrored_guests():
-    why_not = reason()
-    if why_not:
-        pytest.skip(why_not)
     fleet = Fleet("span-guests")
     mirror(fleet)
     yield fleet

@@ -45,7 +45,7 @@ def start(guests, host):
     """Have *host* capture from now on, with the settings changed and limits on what the capture may use."""
     wanted = {
         "schema": 1, "campaign": f"20261123T101500Z-alone-{uuid.uuid4().hex[:6]}", "name": "alone", "host": host,
-        "t0_ns": time.time_ns() + 600 * 10**9, "duration_s": 1800.0, "lead_s": 1.0, "limits": {"bytes": 10_000_000},
+        "t0_ns": time.time_ns() + 600 * 10**9, "duration_s": 240.0, "lead_s": 1.0, "limits": {"bytes": 10_000_000},
         "settings": SETTINGS, "resources": {"cpus": "0", "memory_max": 268435456},
         "vantages": [{"device": "auto_rdma", "engine": "auto", "filter": "icmp", "snaplen": 256}],
     }  # fmt: skip

@@ -12,6 +12,7 @@ import pathlib
 import socket
 import struct
 import subprocess
+import threading
 
 import pytest
 from ansible_collections.wirefleet.capture.tests.lab import __main__ as cli
@@ -201,6 +202,29 @@ def test_a_monitor_that_says_nothing_is_not_waited_for(tmp_path: pathlib.Path, m
         monitor.listen()
         with pytest.raises(Problem, match=r"monitor said nothing for 0\.05 s: has its process stopped"):
             qemu.power_cycle(tmp_path)
+
+
+def test_the_monitor_is_asked_for_a_reset_and_events_are_passed_over(tmp_path: pathlib.Path) -> None:
+    said: list[dict[str, str]] = []
+
+    def answer(monitor: socket.socket) -> None:
+        peer, _address = monitor.accept()
+        with peer, peer.makefile("rw", encoding="utf-8") as stream:
+            stream.write('{"QMP": {}}\n')
+            stream.flush()
+            for line in stream:
+                said.append(json.loads(line))
+                stream.write('{"event": "RESET"}\n{"return": {}}\n')
+                stream.flush()
+
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.bind(str(tmp_path / "qmp"))
+        monitor.listen()
+        server = threading.Thread(target=answer, args=(monitor,))
+        server.start()
+        qemu.power_cycle(tmp_path)
+        server.join()
+    assert said == [{"execute": "qmp_capabilities"}, {"execute": "system_reset"}]
 
 
 def test_a_suite_of_its_own_is_another_root_and_the_default_stays_what_it_was() -> None:
