@@ -32,7 +32,7 @@ PATH = "vantages/node1__eth1/raw/0001.pcap"
 def endpoint(tmp_path_factory):
     """A server with an empty bucket."""
     ours.installed()
-    port = next(base for base in range(21000, 60000, 10) if all(free(base + number) for number in range(4)))
+    port = free_ports()
     folder = tmp_path_factory.mktemp("store")
     words = [sys.executable, "-m", "tests.lab.objectstore", str(folder), "127.0.0.1", str(port)]
     log = folder / "log"
@@ -45,6 +45,11 @@ def endpoint(tmp_path_factory):
             yield found
         finally:
             server.terminate()
+
+
+def free_ports():
+    """Return a port that nobody listens on, nor on the three that follow it."""
+    return next(base for base in range(21000, 60000, 10) if all(free(base + number) for number in range(4)))
 
 
 def free(port):
