@@ -44,7 +44,8 @@ def verify(guests, root, start):
         "campaign_evidence_root": str(root), "campaign_start": f"+{start:.0f}s",
         "verify_rdma_iterations": ITERATIONS, "verify_rdma_sizes": SIZES, "verify_rdma_tos": 104,
     }  # fmt: skip
-    done = guests.playbook("verify_rdma_capture.yml", "-e", json.dumps(options))
+    # Beside much else the whole check takes a quarter of an hour.
+    done = guests.inside(*guests.playbook_words("verify_rdma_capture.yml", "-e", json.dumps(options)), timeout=1800)
     return done, [path for path in root.iterdir() if path.suffix != ".partial"]
 
 
