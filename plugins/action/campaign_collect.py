@@ -22,14 +22,15 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.collect import C
 
 #: A connection of its own has a faster cipher, but costs the controller more CPU to open than these bytes over the shared.
 LITTLE = 16 << 20
+COMPRESS, COLLECT = ("auto", "never", "gzip", "zstd"), (WHOLE, INDEX)
 
 
 class ActionModule(CampaignAction):
     _supports_check_mode = False
     OPTIONS: t.ClassVar[dict[str, t.Any]] = {
         **RUN_OPTIONS,
-        "compress": {"type": "str", "choices": ["auto", "never", "gzip", "zstd"], "default": "auto"},
-        "collect": {"type": "str", "choices": [WHOLE, INDEX]},
+        "compress": {"type": "str", "choices": COMPRESS},
+        "collect": {"type": "str", "choices": COLLECT},
     }
 
     def act(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -38,13 +39,14 @@ class ActionModule(CampaignAction):
         if record.get("collected_ns") or not record.get("armed"):
             return {"changed": False, "files": 0, "bytes": 0, "stored": 0}
         serve = remote.serve_argv(run.id, record.get("serve"))
-        wanted = options["collect"] or self.asked_to_collect() or record["session"].get("collect", WHOLE)
+        wanted = options["collect"] or self.asked("campaign_collect", COLLECT) or record["session"].get("collect", WHOLE)
+        compress = options["compress"] or self.asked("campaign_compress", COMPRESS) or self.planned(task_vars).get("compress", "auto")
         captured = record.get("captured_bytes")
         bulk = captured is None or (captured if wanted == WHOLE else index_bytes(captured)) > LITTLE
         run.event("collecting", host=host)
         try:
             store = objects.of_session(record["session"])
-            done = Collector(run, host, lambda: self._open(serve, bulk), options["compress"], wanted, store=store).collect()
+            done = Collector(run, host, lambda: self._open(serve, bulk), compress, wanted, store=store).collect()
         except (CollectError, units.Unusable) as problem:
             self._note(run, host, str(problem))
             return {"failed": True, "msg": str(problem)}

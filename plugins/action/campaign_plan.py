@@ -71,7 +71,7 @@ class ActionModule(CampaignAction):
         return {**_told(run, made), "changed": not self._task.check_mode}
 
     def _found(self, wanted: str, root: str) -> dict[str, t.Any]:
-        known, collect = evidence.runs(root), self.asked_to_collect()
+        known, collect = evidence.runs(root), self.asked("campaign_collect", (WHOLE, INDEX))
         if not wanted:
             raise units.Unusable(
                 f"Say which campaign: add -e campaign=NAME, which means its latest run, or the id of a run. "
@@ -232,6 +232,7 @@ def _told(run: evidence.Run, made: dict[str, t.Any]) -> dict[str, t.Any]:
         "folder": run.folder,
         "hosts": list(made["sessions"]),
         "switches": list(dict.fromkeys(mirror["switch"] for mirror in made.get("mirrors", []))),
+        "compress": made["compress"],
         "t0_ns": made["t0_ns"],
         "opens": units.clock_time(made["t0_ns"]),
     }

@@ -27,9 +27,9 @@ options:
     description:
       - V(auto) measures the link with the first segment of a large file and compresses only where that is faster.
       - V(never) copies as it is; V(zstd) and V(gzip) always compress.
+      - Without it, what C(-e campaign_compress=) says, else as the run was planned.
     type: str
     choices: [auto, never, gzip, zstd]
-    default: auto
   collect:
     description:
       - V(whole) brings the captures home.

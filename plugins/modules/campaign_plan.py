@@ -92,6 +92,10 @@ hosts:
   returned: success
   type: list
   elements: str
+compress:
+  description: How files are to travel, as C(campaign_compress) says.
+  returned: when the run is open
+  type: str
 t0_ns:
   description: When the window opens, in ns since 1970.
   returned: when the run is open

@@ -11,7 +11,6 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
-from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
 
 from . import evidence, schema, units
 
@@ -46,7 +45,7 @@ class CampaignAction(ActionBase):
         """
         named = {name: options[name] for name in RUN_OPTIONS}
         if not all(named.values()):
-            planned = self._templar.template(task_vars.get("campaign_run")) or {}
+            planned = self.planned(task_vars)
             named = {name: value or planned.get(name) for name, value in named.items()}
         if not all(named.values()):
             raise units.Unusable("campaign and evidence_root say which run: register what campaign_plan returns as campaign_run, or name them.")
@@ -57,12 +56,16 @@ class CampaignAction(ActionBase):
             )
         return run
 
-    def asked_to_collect(self) -> str | None:
-        """Return what the command line says is to be collected, which wins over what the run's sessions say; None where it is silent."""
-        asked = load_extra_vars(self._loader).get("campaign_collect")
-        if asked not in (None, WHOLE, INDEX):
-            raise units.Unusable(f"campaign_collect is {asked!r}; it must be {WHOLE} or {INDEX}.")
-        return asked
+    def planned(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return what campaign_plan said of the run, empty where nobody registered it as campaign_run."""
+        return self._templar.template(task_vars.get("campaign_run")) or {}
+
+    def asked(self, name: str, choices: tuple[str, ...]) -> str | None:
+        """Return what the command line says of the variable *name*, which wins over the run's plan; None where it is silent."""
+        said = load_extra_vars(self._loader).get(name)
+        if said not in (None, *choices):
+            raise units.Unusable(f"{name} is {said!r}; it must be one of {', '.join(choices)}.")
+        return said
 
     def module(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         return self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)

@@ -199,9 +199,7 @@ def test_settings_are_put_back_at_the_end(case: Make, place: Place, gro_on: t.Ca
 
 
 @pytest.mark.parametrize("snaplen", CUT_AND_WHOLE)
-def test_killed_supervisor_is_cleaned_up_by_its_guard(
-    case: Make, place: Place, gro_on: t.Callable[[Case], None], snaplen: int
-) -> None:
+def test_killed_supervisor_is_cleaned_up_by_its_guard(case: Make, place: Place, gro_on: t.Callable[[Case], None], snaplen: int) -> None:
     one = case(duration_s=600.0, vantages=[{"snaplen": snaplen}])
     gro_on(one)
     one.start(guarded=True)
@@ -261,6 +259,7 @@ def test_restore_verb_does_what_the_service_manager_asks_for(case: Make, place: 
     t.cast("subprocess.Popen[bytes]", one.process).wait()
     assert one.verb("restore") == 0
     assert one.result()["stop_reason"] == "supervisor_lost"
+    assert one.folder.read_json("heartbeat.json")["state"] == "failed", "who waits for the window need not wait for its end"
     assert not place.gro()
     assert one.verb("restore") == 0
 

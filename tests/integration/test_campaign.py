@@ -140,10 +140,12 @@ def test_check_mode_plans_and_touches_nothing(pair, campaign, before, tmp_path):
 
 def test_an_ordinary_user_with_become_and_a_filter_that_would_miss_tagged_frames(pair, campaign, before, tmp_path):
     matches = {"hosts": "tcp_hosts", "device": "eth1", "filter": "icmp or (vlan and icmp)"}
-    words = campaign(campaign_vantages=[matches, {"hosts": "node1", "device": "eth0", "filter": "tcp port 9"}])
+    words = campaign(campaign_vantages=[matches, {"hosts": "node1", "device": "eth0", "filter": "tcp port 9"}], campaign_compress="gzip")
     done = pair.playbook("capture_campaign.yml", *words, "-e", "ansible_user=engineer")
     assert done.returncode == 0, done.stdout
-    found = {vantage["vantage_id"]: (vantage["status"], vantage["reasons"]) for vantage in manifest(tmp_path)["vantages"]}
+    vantages = manifest(tmp_path)["vantages"]
+    assert {file["compression"] for vantage in vantages for file in vantage["files"] if "/raw/" in file["path"]} == {"gzip"}, "as the campaign's file says"
+    found = {vantage["vantage_id"]: (vantage["status"], vantage["reasons"]) for vantage in vantages}
     assert found.pop("node1__eth0") == ("degraded", ["filter_without_vlan"]), "frames passed, and some may have had a tag"
     assert {status for status, _reasons in found.values()} == {"ok"}
     settled(pair, before)

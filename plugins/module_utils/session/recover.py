@@ -33,11 +33,20 @@ def recover(host: Host, folder: Folder) -> int:
     result = folder.read_json("result.json")
     if session and result is None:
         folder.write_json("result.json", lost(folder, session, settings, _vantages(folder, session)))
+        _end_heartbeat(folder)
     elif result is not None and settings["restored"]:
         merge(result["settings"], settings)
         folder.write_json("result.json", result)
     left = [row for row in settings["restored"] if row["outcome"] == "failed"]
     return 1 if settings["error"] or left else 0
+
+
+def _end_heartbeat(folder: Folder) -> None:
+    """Let those who wait for the window see that nothing more comes of it."""
+    heartbeat = folder.read_json("heartbeat.json")
+    if heartbeat:
+        with contextlib.suppress(OSError):
+            folder.write_json("heartbeat.json", {**heartbeat, "state": "failed", "time_left_s": 0.0, "pids": []}, synced=False)
 
 
 def merge(known: dict[str, t.Any], later: dict[str, t.Any]) -> None:
