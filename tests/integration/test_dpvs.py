@@ -90,7 +90,9 @@ def test_both_instances_are_seen_and_put_back(dpvs, campaign, tmp_path):
 @pytest.mark.parametrize("victim", ["controller", "supervisor"])
 def test_dpvs_stops_copying_whoever_is_killed(dpvs, campaign, tmp_path, victim):
     before = shown(dpvs)
-    controller = dpvs.start(*dpvs.playbook_words("capture_campaign.yml", *campaign))
+    # a window that is not over before its supervisor is killed, and need not be waited for then
+    longer = ["-e", "campaign_duration=90s"] if victim == "supervisor" else []
+    controller = dpvs.start(*dpvs.playbook_words("capture_campaign.yml", *campaign, *longer))
     capturing(dpvs, campaign)
     echo(dpvs)
     # an engine that dies with its supervisor forgets what the kernel has not handed over yet

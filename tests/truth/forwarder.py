@@ -28,14 +28,15 @@ from tests.traffic.roce_frames import aeth, frame, packet
 PORTS = ("a", "b", "c", "d")
 #: What becomes of a packet: it is lost, comes twice, is overtaken by two others, is marked, or, by scripts of odd seeds, not captured at c.
 KINDS = ("lose", "double", "hold", "mark", "miss")
-PACKETS, APART, FIRST = 1000, 10, (1 << 24) - 300
+#: Nothing happens to the first and last packets, of which nobody could say whether they were lost or outside of the window.
+PACKETS, APART, MARGIN, FIRST = 1200, 10, 100, (1 << 24) - 300
 ENDS, MACS, QPS = ("10.79.0.1", "10.79.0.2"), (bytes.fromhex("020000000001"), bytes.fromhex("020000000002")), (0x1AE, 0x1A4)
 _IP = 0x0800
 
 
 def script(seed: int) -> dict[int, str]:
     """Return what becomes of which packets, by number; the same for the same *seed*. No two of them are near each other. Pure."""
-    chosen = list(range(APART // 2, PACKETS - APART, APART))
+    chosen = list(range(MARGIN, PACKETS - MARGIN, APART))
     random.Random(seed).shuffle(chosen)
     kinds = KINDS if seed % 2 else KINDS[:-1]
     return {number: kinds[at % len(kinds)] for at, number in enumerate(chosen)}

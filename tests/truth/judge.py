@@ -16,8 +16,6 @@ from .world import START_NS, Spot, Truth, World
 
 #: Nearer than this to the edge of a window, a packet may rightly count as outside.
 EDGE_S = 0.001
-#: How long captures are open before and after all traffic, unless a spot says otherwise.
-QUIET_S = 0.02
 
 
 class Outcome(t.NamedTuple):
@@ -57,7 +55,7 @@ def judged(world: World, folder: pathlib.Path, path: t.Sequence[str] | None = No
 def _vantage(world: World, number: int, spot: Spot, file: pathlib.Path, changes: t.Mapping[str, t.Any]) -> model.Vantage:
     drops = world.dropped[number] if spot.admits is None else spot.admits
     end = max(t_s for truth in world.truths for t_s in truth.arrived.values())
-    opened, closed = spot.stamp(max(spot.opened_s, -QUIET_S)), spot.stamp(min(spot.closed_s, end + QUIET_S))
+    opened, closed = spot.stamp(max(spot.opened_s, -world.quiet_s)), spot.stamp(min(spot.closed_s, end + world.quiet_s))
     keys = (parquet_of(file, name=spot.name),)
     made = model.Vantage(spot.name, keys, drops=drops, trustworthy=spot.trustworthy, filter=spot.filter, sampled=spot.sampled)
     side = load.of_index(keys[0], made).cm

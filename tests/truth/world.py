@@ -102,6 +102,9 @@ class Truth(t.NamedTuple):
 class World:
     """Spots in a row, wires between them, and what was sent."""
 
+    #: How long captures are open before and after all traffic, unless a spot says otherwise.
+    quiet_s = 0.02
+
     def __init__(self, spots: list[Spot], wires: list[Wire], seed: int) -> None:
         self.spots, self.wires, self.chance = spots, wires, random.Random(seed)
         self.truths: list[Truth] = []

@@ -40,10 +40,10 @@ class SysctlFloor(Kind):
 
     def write(self, host: Host, scope: str, wanted: Mapping[str, Value], current: Mapping[str, Value]) -> None:
         """sysctl before procps 4.0.3 gives no reason, or that of an earlier call, for a parameter that is only shown."""
-        for name in wanted:
-            if host.read_only(path_of(name)):
-                raise Refused(f"{name} is read-only here: it can be set on the machine itself, outside of namespaces and containers, if at all")
-        super().write(host, scope, wanted, current)
+        closed = [name for name in wanted if host.read_only(path_of(name))]
+        super().write(host, scope, {name: value for name, value in wanted.items() if name not in closed}, current)
+        if closed:
+            raise Refused(f"{closed[0]} is read-only here: it can be set on the machine itself, outside of namespaces and containers, if at all")
 
     def accepted(self, done: Result) -> bool:
         """sysctl exits 0 on a read-only key before procps 4.0.7 and 1 after, so only its words tell."""
