@@ -60,9 +60,12 @@ WITHIN = (
 
 
 def sniff(fleet: Fleet, host: str, filter_: str, *devices: str, options: str = "") -> None:
-    """Start tcpdump on each of *devices* and return once all listen."""
+    """Start tcpdump on each of *devices* and return once all listen.
+
+    In immediate mode each packet takes a place as long as the longest one, and the longest frame here has 1,514 bytes.
+    """
     start = "".join(
-        f"setsid tcpdump -i {device} -s 0 -U --immediate-mode -B 8192 {options} -w /tmp/{device}.pcap '{filter_}' "
+        f"setsid tcpdump -i {device} -s 2048 -U --immediate-mode -B 8192 {options} -w /tmp/{device}.pcap '{filter_}' "
         f"< /dev/null > /dev/null 2> /tmp/{device}.log & "
         for device in devices
     )

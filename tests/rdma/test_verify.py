@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+import ipaddress
 import json
 import subprocess
 import time
@@ -64,20 +65,26 @@ def test_tshark_counts_the_same(verified):
     for path in folder.glob("vantages/*/raw/*.pcap"):
         seen = opcodes(path)
         for run in runs:
-            counts: collections.Counter[int] = sum((seen[qp] for qp in {run[end]["qp"] for end in ("local", "remote")}), collections.Counter())
+            ends = [(address_of(run[end]["gid"]), run[end]["qp"]) for end in ("local", "remote")]
+            counts: collections.Counter[int] = sum((seen[end] for end in ends), collections.Counter())
             assert set(counts) <= DATA[run["verb"]] | {0x11}, (path, run, counts)
             assert sum(counts[code] for code in (2, 4, 8, 0x0A, 0x0F, 0x10)) == run["iterations"] == ITERATIONS
 
 
+def address_of(gid):
+    """Return the IPv4 address that a GID of RoCE v2 is made of."""
+    return str(ipaddress.IPv4Address(int(gid[-8:], 16)))
+
+
 def opcodes(path):
-    """Return {destination queue pair: {opcode: packets with DSCP 26}} as tshark reads a capture."""
-    fields = ["-T", "fields", "-e", "infiniband.bth.destqp", "-e", "infiniband.bth.opcode"]
+    """Return {(destination, its queue pair): {opcode: packets with DSCP 26}} as tshark reads a capture."""
+    fields = ["-T", "fields", "-e", "ip.dst", "-e", "infiniband.bth.destqp", "-e", "infiniband.bth.opcode"]
     argv = ["tshark", "-r", str(path), "-Y", "ip.dsfield.dscp == 26", *fields]
     lines = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split("\n")
-    found: dict[int, collections.Counter[int]] = collections.defaultdict(collections.Counter)
+    found: dict[tuple[str, int], collections.Counter[int]] = collections.defaultdict(collections.Counter)
     for line in filter(None, lines):
-        queue_pair, opcode = line.split("\t")
-        found[int(queue_pair, 0)][int(opcode, 0)] += 1
+        address, queue_pair, opcode = line.split("\t")
+        found[address, int(queue_pair, 0)][int(opcode, 0)] += 1
     return found
 
 
