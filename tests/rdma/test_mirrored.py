@@ -31,7 +31,8 @@ def test_verbs_arrive_packet_for_packet_in_every_type(path):
     sniff(path, "guest1", "udp port 4791", "eth1")
     path.ssh("guest2", f"setsid {SEND} < /dev/null > /tmp/server 2>&1 & until ss -Hltn | grep -q :18515; do sleep 0.2; done")
     path.ssh("guest1", f"{SEND} 10.78.0.3 > /tmp/client")
-    (sent,), seen = harvest(path, "guest1", "eth1"), harvest(path, "mon1", *TYPES)
+    (sent,) = harvest(path, "guest1", "eth1")
+    seen = harvest(path, "mon1", *TYPES, expected=len(sent), on=TYPES)
     assert len(sent) > 800, "200 messages of 4 packets, and what acknowledges them"
     for name, found in zip(TYPES, seen):
         assert collections.Counter(found) == collections.Counter(sent), f"{name}: {len(found)} of {len(sent)}"
