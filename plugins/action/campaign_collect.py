@@ -11,7 +11,7 @@ import typing as t
 
 from ansible import constants as C
 from ansible_collections.wirefleet.capture.plugins.module_utils.session.limits import index_bytes
-from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import COLLECT, WHOLE
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, objects, remote, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     RUN_OPTIONS,
@@ -22,7 +22,7 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.collect import C
 
 #: A connection of its own has a faster cipher, but costs the controller more CPU to open than these bytes over the shared.
 LITTLE = 16 << 20
-COMPRESS, COLLECT = ("auto", "never", "gzip", "zstd"), (WHOLE, INDEX)
+COMPRESS = ("auto", "never", "gzip", "zstd")
 
 
 class ActionModule(CampaignAction):

@@ -14,7 +14,7 @@ from ansible import constants as C
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets import bpf
-from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import INDEX, WHOLE, in_full
+from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec import COLLECT, INDEX, WHOLE, in_full
 from ansible_collections.wirefleet.capture.plugins.plugin_utils import evidence, objects, plan, schema, units
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.campaign_action import (
     FOUND_OPTIONS,
@@ -71,7 +71,7 @@ class ActionModule(CampaignAction):
         return {**_told(run, made), "changed": not self._task.check_mode}
 
     def _found(self, wanted: str, root: str) -> dict[str, t.Any]:
-        known, collect = evidence.runs(root), self.asked("campaign_collect", (WHOLE, INDEX))
+        known, collect = evidence.runs(root), self.asked("campaign_collect", COLLECT)
         if not wanted:
             raise units.Unusable(
                 f"Say which campaign: add -e campaign=NAME, which means its latest run, or the id of a run. "
@@ -168,9 +168,10 @@ def written_campaigns(places: list[str]) -> str:
     return f"{there_are} begin with a copy of campaigns/example.yml."
 
 
-def listed(runs: list[tuple[str, bool]]) -> str:
-    """Return (id, open) pairs in words, the open and the latest first, so many as one reads. Pure."""
-    words = [f"{run} (open)" if is_open else run for run, is_open in sorted(runs, key=lambda run: (run[1], run[0]), reverse=True)]
+def listed(runs: list[tuple[str, str]]) -> str:
+    """Return (id, state) pairs in words, the open and the latest first, so many as one reads. Pure."""
+    latest_first = sorted(runs, key=lambda run: (run[1] == evidence.OPEN, run[0]), reverse=True)
+    words = [run if state == evidence.PUBLISHED else f"{run} ({state})" for run, state in latest_first]
     return _some(words) or "no run"
 
 
@@ -191,13 +192,13 @@ def remembered(captures: dict[str, t.Any], wanted: str) -> dict[str, t.Any]:
         if capture.get("session") and units.name_of(capture["campaign"])
         if wanted == capture["campaign"] or capture.get("stored_bytes") != 0 or capture.get("state") not in ENDED
     }
-    chosen = evidence.choose([(run, True) for run in sorted({run for _host, run in held})], units.check_name(wanted))
+    chosen = evidence.choose([(run, evidence.OPEN) for run in sorted({run for _host, run in held})], units.check_name(wanted))
     if chosen is None:
         runs = sorted({capture["campaign"] for found in captures.values() for capture in found or [] if capture.get("session")})
         silent = [host for host, found in captures.items() if found is None]
         raise units.Unusable(
             f"neither this controller nor a host of the inventory holds a run of {wanted}. "
-            f"The hosts hold {listed([(run, False) for run in runs])}"
+            f"The hosts hold {listed([(run, evidence.PUBLISHED) for run in runs])}"
             + (f", as far as they answer: {len(silent)} do not." if silent else ".")
         )
     return {host: session for (host, run), session in held.items() if run == chosen}

@@ -21,6 +21,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PARTIAL = ".partial"
+
+#: States of a run, as `runs` tells them.
+PLANNED, OPEN, PUBLISHED = "planned", "open", "published"
 WORK = ".work"
 BLOCK = 1 << 20
 
@@ -93,16 +96,19 @@ class Run:
         return self.path(WORK, "host." + safe + ".json")
 
 
-def runs(root: str) -> list[tuple[str, bool]]:
-    """Return (id, whether it is open) of every run below *root*, oldest first.
+def runs(root: str) -> list[tuple[str, str]]:
+    """Return (id, PLANNED, OPEN or PUBLISHED) of every run below *root*, oldest first.
 
     A run is open from the moment it began to arm a host until it is published: a plan alone touched nothing.
     """
-    found = []
-    for name in sorted(os.listdir(root) if os.path.isdir(root) else []):
-        if units.name_of(name.removesuffix(PARTIAL)):
-            found.append((name.removesuffix(PARTIAL), name.endswith(PARTIAL) and was_armed(os.path.join(root, name))))
-    return found
+    names = sorted(os.listdir(root)) if os.path.isdir(root) else []
+    return [(name.removesuffix(PARTIAL), _state(root, name)) for name in names if units.name_of(name.removesuffix(PARTIAL))]
+
+
+def _state(root: str, name: str) -> str:
+    if not name.endswith(PARTIAL):
+        return PUBLISHED
+    return OPEN if was_armed(os.path.join(root, name)) else PLANNED
 
 
 def was_armed(folder: str) -> bool:
@@ -115,24 +121,24 @@ def was_armed(folder: str) -> bool:
 
 def forget_unarmed(root: str, name: str, now_ns: int) -> None:
     """Delete what earlier runs of *name* left that never armed a host and cannot any more: a plan and nothing else."""
-    for run_id, is_open in runs(root):
+    for run_id, state in runs(root):
         run = Run(root, run_id)
-        if not is_open and units.name_of(run_id) == name and run.plan().get("t0_ns", now_ns) < now_ns:
+        if state == PLANNED and units.name_of(run_id) == name and run.plan().get("t0_ns", now_ns) < now_ns:
             shutil.rmtree(run.folder)
 
 
-def choose(known: list[tuple[str, bool]], wanted: str) -> str | None:
-    """Return the id that *wanted*, a name or an id, means among (id, open) pairs; None where there is none. Pure.
+def choose(known: list[tuple[str, str]], wanted: str) -> str | None:
+    """Return the id that *wanted*, a name or an id, means among (id, state) pairs; None where there is none. Pure.
 
+    A name means its open run, else the latest that was published, else the latest plan.
     Raises Unusable when the name has several open runs.
     """
     if units.name_of(wanted):
-        return wanted if any(run == wanted for run, _open in known) else None
-    named = [(run, is_open) for run, is_open in known if units.name_of(run) == wanted]
-    still_open = [run for run, is_open in named if is_open]
-    if len(still_open) > 1:
-        raise units.Unusable(f"{wanted} has {len(still_open)} open runs; say which: {', '.join(still_open)}.")
-    return still_open[0] if still_open else max((run for run, _open in named), default=None)
+        return wanted if any(run == wanted for run, _state in known) else None
+    named = {state: [run for run, has in known if has == state and units.name_of(run) == wanted] for state in (OPEN, PUBLISHED, PLANNED)}
+    if len(named[OPEN]) > 1:
+        raise units.Unusable(f"{wanted} has {len(named[OPEN])} open runs; say which: {', '.join(named[OPEN])}.")
+    return next((max(found) for found in named.values() if found), None)
 
 
 def write_text(path: str, text: str) -> None:

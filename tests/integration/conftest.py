@@ -32,3 +32,11 @@ dpvs = _fleet("dpvs")
 span = _fleet("span")
 ovs = _fleet("ovs")
 tc = _fleet("tc")
+
+
+@pytest.fixture
+def echoes(pair):
+    """Ten packets a second each way between the two hosts."""
+    pair.ssh("node1", "ping -q -i 0.1 -s 900 10.78.0.3 > /dev/null 2>&1 &")
+    yield
+    pair.ssh("node1", "pkill ping")

@@ -18,7 +18,9 @@ import typing as t
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(sys.executable).parent
 #: When a campaign's window opens: far enough away to ask and arm hosts on a machine that has several other things to do.
-SOON = "+15s"
+SOON = "+20s"
+#: The same for a campaign that has switches make sessions first, one after the other.
+SOON_WITH_SWITCHES = "+45s"
 #: Seconds after which a command on the lab has hung, whatever else the machine does. The longest takes a tenth of it.
 HUNG = 600
 

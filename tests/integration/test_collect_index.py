@@ -41,13 +41,6 @@ def words(tmp_path, pair):
     return ["-e", f"campaign={NAME}", "-e", f"campaign_evidence_root={tmp_path / 'evidence'}"]
 
 
-@pytest.fixture
-def echoes(pair):
-    pair.ssh("node1", "ping -q -i 0.1 10.78.0.3 > /dev/null 2>&1 &")
-    yield
-    pair.ssh("node1", "pkill ping")
-
-
 def rows(path):
     with open(path, "rb") as stream:
         return list(Reader(stream).planes())

@@ -77,13 +77,6 @@ def campaign(pair, tmp_path):
     return start
 
 
-@pytest.fixture
-def echoes(pair):
-    pair.ssh("node1", "ping -q -i 0.1 -s 900 10.78.0.3 > /dev/null 2>&1 &")
-    yield
-    pair.ssh("node1", "pkill ping")
-
-
 def published(tmp_path):
     (folder,) = [path for path in (tmp_path / "evidence").iterdir() if path.suffix != ".partial"]
     return folder, json.loads((folder / "campaign.json").read_text())

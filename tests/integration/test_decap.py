@@ -25,7 +25,7 @@ ip link add m4 type ip6erspan seq key 74 $ends6 erspan_ver 1 erspan 6
 ip link add m5 type ip6erspan seq key 75 $ends6 erspan_ver 2 erspan_dir ingress erspan_hwid 3
 for n in 0 1 2 3 4 5; do sysctl -qw net.ipv6.conf.m$n.disable_ipv6=1; ip link set m$n up; done
 """
-UNDO = f"for n in 0 1 2 3 4 5; do ip link del m$n; done; ip -6 addr del fd78::2/64 dev {DEVICE}; rm -f /root/m.*"
+UNDO = f"for n in 0 1 2 3 4 5; do ip link del m$n; done; ip -6 addr del fd78::2/64 dev {DEVICE}; rm -f /var/tmp/m.*"
 SEND = """
 import socket, time
 for device in range(6):
@@ -58,8 +58,8 @@ def mirrored(mixed):
     script = base64.b64encode(SEND.encode()).decode()
     mixed.ssh(
         HOST,
-        f"{WITHIN}timeout 30 tcpdump -i {DEVICE} -U -c 60 -w /root/m.pcap '(ip proto 47 and src host 10.78.0.2) or ip6 proto 47' 2>/root/m.log & "
-        "within 'grep -q listening /root/m.log' /root/m.log; "
+        f"{WITHIN}timeout 30 tcpdump -i {DEVICE} -U -c 60 -w /var/tmp/m.pcap '(ip proto 47 and src host 10.78.0.2) or ip6 proto 47' 2>/var/tmp/m.log & "
+        "within 'grep -q listening /var/tmp/m.log' /var/tmp/m.log; "
         f"echo {script} | base64 -d | python3 - ; wait",
     )
     yield mixed
@@ -67,15 +67,15 @@ def mirrored(mixed):
 
 
 def test_what_linux_wraps_is_undone_where_it_was_captured(mirrored):
-    wishes = {"src": "/root/m.pcap", "dest": "/root/m.frames", "side": "/root/m.csv", "rest": "/root/m.rest"}
+    wishes = {"src": "/var/tmp/m.pcap", "dest": "/var/tmp/m.frames", "side": "/var/tmp/m.csv", "rest": "/var/tmp/m.rest"}
     foreseen = mirrored.module(HOST, "pcap_decap", wishes, check=True)
-    assert mirrored.ssh(HOST, "ls /root/m.*").split() == ["/root/m.log", "/root/m.pcap"]
+    assert mirrored.ssh(HOST, "ls /var/tmp/m.*").split() == ["/var/tmp/m.log", "/var/tmp/m.pcap"]
     done = mirrored.module(HOST, "pcap_decap", wishes)
     assert (foreseen["changed"], done["changed"], done["complete"], done["packets"], done["frames"]) == (True, True, True, 60, 60)
     assert mirrored.module(HOST, "pcap_decap", wishes)["changed"] is False
-    data = base64.b64decode(mirrored.ssh(HOST, "base64 -w0 /root/m.frames"))
+    data = base64.b64decode(mirrored.ssh(HOST, "base64 -w0 /var/tmp/m.frames"))
     assert frames(data) == [sent(device, number) for device in range(6) for number in range(10)]
     streams = [(s["type"], s["session"], s["source"], s["packets"], s["missing"]) for s in done["streams"]]
     assert streams == [(kind, session, source, 10, 0 if numbered else None) for kind, session, _side, numbered, source in WANTED]
-    rows = [line.split(",") for line in mirrored.ssh(HOST, "cat /root/m.csv").splitlines()[1:]]
+    rows = [line.split(",") for line in mirrored.ssh(HOST, "cat /var/tmp/m.csv").splitlines()[1:]]
     assert [row[11] for row in rows[::10]] == [side or "" for _kind, _session, side, _numbered, _source in WANTED]

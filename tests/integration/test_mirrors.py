@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from tests.integration.fleet import ROOT, wait_until
+from tests.integration.fleet import ROOT, frames, wait_until
 from tests.integration.span import WITHIN
 
 SWITCH, ENDS, MONITOR = "sw1", ("node1", "node2"), "mon1"
@@ -74,17 +74,8 @@ class Mirrored:
         argv = [str(ROOT / "scripts/pcap-decap"), str(raw), str(plain), "--report", str(report), "--quiet"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        ours = [frame for frame in packets(plain.read_bytes()) if frame[12:14] == b"\x88\xb5" and MARK in frame]
+        ours = [frame for frame in frames(plain.read_bytes()) if frame[12:14] == b"\x88\xb5" and MARK in frame]
         return json.loads(report.read_text())["streams"], {sender: [frame for frame in ours if frame[6:12].hex() == MACS[sender]] for sender in ENDS}
-
-
-def packets(data: bytes) -> list[bytes]:
-    found, at = [], 24
-    while at < len(data):
-        size = struct.unpack_from("<I", data, at + 8)[0]
-        found.append(data[at + 16 : at + 16 + size])
-        at += 16 + size
-    return found
 
 
 #: The same session as each platform numbers or names it, and what shows it on the switch.

@@ -22,6 +22,7 @@ import yaml
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.reading import TIMER
 from ansible_collections.wirefleet.capture.plugins.module_utils.switches.registry import PLATFORMS
 
+from tests.integration.fleet import SOON_WITH_SWITCHES
 from tests.lab.rpcapd import rpcapd
 from tests.switches.models import MODELS
 from tests.switches.server import BUSY, PASSWORD, USER, FakeSwitch, Server
@@ -307,7 +308,7 @@ def run_campaign(tmp_path: pathlib.Path, vantages: list[dict[str, t.Any]]) -> pa
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
     wanted = {
         "campaign_vantages": vantages,
-        "campaign_start": "+10s",
+        "campaign_start": SOON_WITH_SWITCHES,
         "campaign_duration": "2s",
         "campaign_evidence_root": str(tmp_path / "evidence"),
     }

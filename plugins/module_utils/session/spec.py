@@ -29,7 +29,7 @@ START_MARGIN_S = 1.0
 #: What a vantage has that does not say it.
 UNSAID: Mapping[str, t.Any] = {"engine_reason": "", "filter": "", "snaplen": 256}
 #: What travels to the controller: the captures, or tables of packet keys that the host makes of them.
-WHOLE, INDEX = "whole", "index"
+COLLECT = WHOLE, INDEX = "whole", "index"
 
 
 class Ring(t.NamedTuple):
@@ -156,7 +156,7 @@ def _problems_of_window(data: Mapping[str, t.Any]) -> Iterator[str]:
         yield "lead_s must be between 0 and 600"
     if not _number(data.get("keep_s", 0), 0, 10 * 365 * 86400):
         yield "keep_s must be between 0 and ten years in seconds"
-    if data.get("collect", WHOLE) not in (WHOLE, INDEX):
+    if data.get("collect", WHOLE) not in COLLECT:
         yield f"collect must be {WHOLE} or {INDEX}"
 
 

@@ -21,30 +21,33 @@ OLD, NEW = "20261123T101500Z-x-aaaaaa", "20261123T111500Z-x-bbbbbb"
     "known, wanted, chosen",
     [
         ([], "x", None),
-        ([(OLD, False), (NEW, False)], "x", NEW),
-        ([(OLD, True), (NEW, False)], "x", OLD),
-        ([(OLD, False)], OLD, OLD),
-        ([(OLD, False)], NEW, None),
-        ([(OLD, True)], "y", None),
+        ([(OLD, evidence.PUBLISHED), (NEW, evidence.PUBLISHED)], "x", NEW),
+        ([(OLD, evidence.OPEN), (NEW, evidence.PUBLISHED)], "x", OLD),
+        ([(OLD, evidence.PUBLISHED), (NEW, evidence.PLANNED)], "x", OLD),
+        ([(OLD, evidence.PLANNED), (NEW, evidence.PLANNED)], "x", NEW),
+        ([(OLD, evidence.PUBLISHED), (NEW, evidence.PLANNED)], NEW, NEW),
+        ([(OLD, evidence.PUBLISHED)], OLD, OLD),
+        ([(OLD, evidence.PUBLISHED)], NEW, None),
+        ([(OLD, evidence.OPEN)], "y", None),
     ],
 )
-def test_a_name_means_its_open_run_or_its_latest(known, wanted, chosen):
+def test_a_name_means_its_open_run_or_its_latest_that_captured(known, wanted, chosen):
     assert evidence.choose(known, wanted) == chosen
 
 
 def test_two_open_runs_are_both_named():
     with pytest.raises(units.Unusable, match=f"2 open runs; say which: {OLD}, {NEW}"):
-        evidence.choose([(OLD, True), (NEW, True)], "x")
+        evidence.choose([(OLD, evidence.OPEN), (NEW, evidence.OPEN)], "x")
 
 
 def test_a_run_is_open_once_it_arms_and_until_it_is_published(tmp_path):
     run = evidence.Run(str(tmp_path), OLD)
     run.create({"sessions": {"a": {}}, "t0_ns": 5})
-    assert evidence.runs(str(tmp_path)) == [(OLD, False)]
+    assert evidence.runs(str(tmp_path)) == [(OLD, evidence.PLANNED)]
     run.event("arming", host="a")
-    assert evidence.runs(str(tmp_path)) == [(OLD, True)]
+    assert evidence.runs(str(tmp_path)) == [(OLD, evidence.OPEN)]
     folder = run.publish({})
-    assert evidence.runs(str(tmp_path)) == [(OLD, False)]
+    assert evidence.runs(str(tmp_path)) == [(OLD, evidence.PUBLISHED)]
     assert sorted(os.listdir(folder)) == ["SHA256SUMS", "events.ndjson", "plan.json"]
     assert {os.stat(os.path.join(folder, name)).st_mode & 0o777 for name in os.listdir(folder)} == {0o600}
     assert os.stat(folder).st_mode & 0o777 == 0o700
@@ -59,7 +62,7 @@ def test_only_a_plan_that_can_never_arm_is_forgotten(tmp_path):
     evidence.forget_unarmed(str(tmp_path), "x", 4)
     assert len(evidence.runs(str(tmp_path))) == 2
     evidence.forget_unarmed(str(tmp_path), "x", 6)
-    assert evidence.runs(str(tmp_path)) == [(OLD, True)]
+    assert evidence.runs(str(tmp_path)) == [(OLD, evidence.OPEN)]
 
 
 def test_hosts_that_hold_nothing_more_do_not_make_a_name_ambiguous():
