@@ -58,8 +58,8 @@ class Mirrored:
         """Let both ends send a batch to each other, then the switch a ping, which has all mirrored frames before it."""
         sent = {sender: frames_of(sender, batch) for sender in ENDS}
         script = base64.b64encode(SENDER.encode()).decode()
-        for sender, frames in sent.items():
-            lines = base64.b64encode("\n".join(frame.hex() for frame in frames).encode()).decode()
+        for sender, queued in sent.items():
+            lines = base64.b64encode("\n".join(frame.hex() for frame in queued).encode()).decode()
             self.fleet.ssh(sender, f"echo {script} | base64 -d > s.py; echo {lines} | base64 -d | python3 s.py")
         self.fleet.ssh(SWITCH, f"ping -c 1 -s {200 + batch} -W 5 {ADDRESSES[MONITOR]}")
         seen = f"tcpdump -nr m.pcap 'icmp and dst host {ADDRESSES[MONITOR]} and ip[2:2] == {228 + batch}' 2>/dev/null | grep -q request"
