@@ -11,7 +11,7 @@ import typing as t
 from ansible.module_utils.connection import Connection
 from ansible.module_utils.connection import ConnectionError as SwitchError
 
-from .host import CommandMissing, Host
+from .host import CommandMissing, Host, could_not
 from .session import bundle
 from .session.expiry import arm, seconds_of
 from .settings.apply import Outcome, apply, preview, refuse_conflicts
@@ -40,7 +40,7 @@ def run(module: AnsibleModule, work: Callable[[], dict[str, t.Any]]) -> None:
     except (Refused, CommandMissing) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"the host could not do it: {error}")
+        module.fail_json(msg=could_not(error))
     else:
         module.exit_json(**result)
 

@@ -10,6 +10,7 @@ recorded output by giving another object with the same methods.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import os
@@ -18,6 +19,8 @@ import shutil
 import socket
 import stat
 import subprocess
+import tempfile
+import time
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -53,6 +56,13 @@ class Result(t.NamedTuple):
         return lines[-1].strip() if lines else f"exit code {self.rc} without a word"
 
 
+def could_not(error: OSError) -> str:
+    """Return in words what the operating system refused: what cannot be written names its folder. Pure."""
+    if error.errno == errno.EROFS and error.filename:
+        return f"{os.path.dirname(error.filename)} is on a file system that is mounted read-only: make it writable and run this again"
+    return f"the host could not do it: {error}"
+
+
 class Host:
     """Commands and files of the machine this runs on. No shell is ever involved."""
 
@@ -77,6 +87,22 @@ class Host:
         except subprocess.TimeoutExpired as expired:
             return Result(list(argv), 124, _text(expired.stdout), _text(expired.stderr) or f"no answer within {timeout:g} s")
         return Result(list(argv), done.returncode, _text(done.stdout), _text(done.stderr))
+
+    def first(self, argvs: Sequence[Sequence[str]], timeout: float) -> Result:
+        """Run all of *argvs* at once, as `run` does, and return the Result of the first that succeeds; the others are killed.
+
+        Where none does, it is that of the first command: with exit code 124 if *timeout* seconds were not enough for it.
+        """
+        with contextlib.ExitStack() as opened:
+            started = []
+            for argv in argvs:
+                said = [opened.enter_context(tempfile.TemporaryFile()) for _stream in range(2)]
+                started.append(_Started(argv, self.which(argv[0]), *said))
+                opened.callback(started[-1].kill)
+            deadline = time.monotonic() + timeout
+            while time.monotonic() < deadline and any(one.rc() is None for one in started) and all(one.rc() != 0 for one in started):
+                time.sleep(0.05)
+            return next((one for one in started if one.rc() == 0), started[0]).result(timeout)
 
     def between(self, argv: Sequence[str], source: t.Any, sink: t.Any) -> subprocess.Popen[bytes]:
         """Start *argv* reading from *source* and writing to *sink*, files or subprocess.PIPE; raises CommandMissing."""
@@ -196,6 +222,36 @@ class Host:
             return False
         sync_folder(os.path.dirname(path))
         return True
+
+
+class _Started:
+    """A command that runs, and what it said so far."""
+
+    def __init__(self, argv: Sequence[str], program: str | None, out: t.IO[bytes], err: t.IO[bytes]) -> None:
+        if program is None:
+            raise CommandMissing(argv[0])
+        self._argv, self._said = list(argv), (out, err)
+        self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+            [program, *argv[1:]], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_environment()
+        )
+
+    def rc(self) -> int | None:
+        return self._process.poll()
+
+    def result(self, timeout: float) -> Result:
+        out, err = (_text(_whole(stream)) for stream in self._said)
+        rc = self.rc()
+        return Result(self._argv, 124, out, err or f"no answer within {timeout:g} s") if rc is None else Result(self._argv, rc, out, err)
+
+    def kill(self) -> None:
+        if self.rc() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def _whole(stream: t.IO[bytes]) -> bytes:
+    stream.seek(0)
+    return stream.read()
 
 
 def replace_file(path: str, data: bytes, mode: int = 0o600, synced: bool = True, owner: tuple[int, int] | None = None) -> None:

@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """RDMA traffic between two hosts by perftest's bandwidth tests, and what these say of it.
 
-Each test is a process on both hosts. The server takes one client and ends; the client tries until the server listens.
+Each test is a process on both hosts. The server takes one client and ends; the client tries until the server listens. By the RDMA
+connection manager a client can come between the server's first answer and its second; then both processes are lost, and the client
+goes on to a spare server, which waits at a port of its own.
 Source: linux-rdma/perftest, src/perftest_parameters.c (options, output formats) and perftest_communication.c (errors).
 """
 
@@ -23,6 +25,8 @@ if t.TYPE_CHECKING:
 PROGRAMS: t.Mapping[str, str] = {"send": "ib_send_bw", "write": "ib_write_bw", "read": "ib_read_bw"}
 FEWEST_ITERATIONS = 5
 RETRY_SECONDS = 0.5
+#: Servers that wait beside the first one, where a client may be too early.
+SPARES = 2
 #: What a client says where nobody listens yet: by TCP, and by the RDMA connection manager (8 is RDMA_CM_EVENT_REJECTED).
 _NOBODY_LISTENS = ("Couldn't connect to", "Unexpected CM event bl blka 8")
 #: What it says where the server, which had answered, does not listen for the queue pairs yet (8 is IB_CM_REJ_INVALID_SERVICE_ID).
@@ -55,6 +59,11 @@ class Wish(t.NamedTuple):
         """Yield (verb, size, port); each test has a port of its own, so that none meets the end of the one before."""
         pairs = ((verb, size) for verb in self.verbs for size in self.sizes)
         return ((verb, size, self.port + number) for number, (verb, size) in enumerate(pairs))
+
+    def ports(self, port: int) -> list[int]:
+        """Return the port of a test and those of its spare servers, after the ports of all tests."""
+        tests = len(self.verbs) * len(self.sizes)
+        return [port + tests * number for number in range(1 if self.tos is None else 1 + SPARES)]
 
 
 class Side(t.NamedTuple):
@@ -124,16 +133,25 @@ def run(host: Host, wish: Wish) -> list[dict[str, t.Any]]:
     done = []
     for verb, size, port in wish.tests():
         began_ns = time.time_ns()
-        words = argv(wish, verb, size, port)
-        report = _finished(_client(host, wish, words) if wish.peer else host.run(words, timeout=wish.connect_s + wish.test_s), wish)
+        commands = [argv(wish, verb, size, one) for one in wish.ports(port)]
+        result = _client(host, wish, commands) if wish.peer else host.first(commands, timeout=wish.connect_s + wish.test_s)
+        report = _finished(result, wish)
         done.append({
             "verb": verb, **report._asdict(), "local": report.local._asdict(), "remote": report.remote._asdict(),
-            "began_ns": began_ns, "ended_ns": time.time_ns(), "command": " ".join(words),
+            "began_ns": began_ns, "ended_ns": time.time_ns(), "command": result.command,
         })  # fmt: skip
     return done
 
 
-def _client(host: Host, wish: Wish, words: list[str]) -> Result:
+def _client(host: Host, wish: Wish, commands: list[list[str]]) -> Result:
+    for words in commands:
+        result = _connected(host, wish, words)
+        if result.rc == 0 or _NOT_READY not in result.out + result.err:
+            break
+    return result
+
+
+def _connected(host: Host, wish: Wish, words: list[str]) -> Result:
     deadline = time.monotonic() + wish.connect_s
     while True:
         result = host.run(words, timeout=wish.test_s)
@@ -151,7 +169,8 @@ def _finished(result: Result, wish: Wish) -> Report:
         raise Refused(f"{result.command}: no server answered within {wish.connect_s:g} s; is the test running there, and may its port pass?")
     if result.rc and _NOT_READY in said:
         raise Refused(
-            f"{result.command}: the server was not ready when the client connected its queue pairs, which perftest does not wait for; run it again"
+            f"{result.command}: the server was not ready when the client connected its queue pairs, which perftest does not wait for, "
+            f"{1 + SPARES} times; run it again"
         )
     if result.rc:
         raise Refused(f"{result.command} failed: {complaint(result)}")

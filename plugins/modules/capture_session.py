@@ -119,7 +119,7 @@ from ..module_utils.host import Host
 from ..module_utils.session import launch
 from ..module_utils.session.arm import Done, Sessions
 from ..module_utils.settings.journal import ROOT
-from ..module_utils.settings.model import Refused, diff_of
+from ..module_utils.settings.model import diff_of
 
 
 def act(sessions: Sessions, params: dict[str, t.Any]) -> Done:
@@ -133,10 +133,7 @@ def act(sessions: Sessions, params: dict[str, t.Any]) -> Done:
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     sessions = Sessions(Host(), ROOT, module.check_mode)
-    try:
-        done = act(sessions, module.params)
-    except OSError as error:
-        raise Refused(f"the host could not do it: {error}") from error
+    done = act(sessions, module.params)
     folder = sessions.folder(module.params["campaign"] or module.params["session"]["campaign"])
     result: dict[str, t.Any] = {**done._asdict(), "folder": folder.path, "serve": launch.command(folder, "serve")}
     if module._diff:

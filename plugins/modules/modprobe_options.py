@@ -121,18 +121,12 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.host import Host
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Key, Value
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.modprobe_live import compare
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.modprobe_option import ModprobeOption
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.modprobe_text import text_of
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.module_reload import refuse_reload, reload_argvs, reload_module
 
 
 def shape(values: dict[Key, Value]) -> dict[str, t.Any]:
     return {key.name: value for key, value in values.items()}
-
-
-def text_of(value: t.Any) -> str:
-    """Return a YAML value as a module parameter is written: true is Y, a list is joined by commas."""
-    if isinstance(value, bool):
-        return "Y" if value else "N"
-    return ",".join(map(text_of, value)) if isinstance(value, list) else str(value)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:

@@ -51,7 +51,7 @@ options:
       - When left out, queue pairs are connected over TCP.
     type: int
   port:
-    description: Port of the first test's server; each further test takes the next one.
+    description: Port of the first test's server; each further test takes the next one. With O(tos) two spare servers of each test take as many more after them.
     type: int
     default: 18515
   connect_timeout:
@@ -124,7 +124,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._module import run
 from ..module_utils.host import Host
-from ..module_utils.perftest import FEWEST_ITERATIONS, PROGRAMS, Wish, argv, missing
+from ..module_utils.perftest import FEWEST_ITERATIONS, PROGRAMS, SPARES, Wish, argv, missing
 from ..module_utils.perftest import run as run_tests
 from ..module_utils.session.rdma import CLASS, Port, read_ports
 from ..module_utils.settings.model import Refused
@@ -143,8 +143,9 @@ def wrong(options: dict[str, t.Any], check_mode: bool) -> str | None:
         return f"iterations is {options['iterations']}, but perftest makes no fewer than {FEWEST_ITERATIONS}"
     if options["tos"] is not None and not 0 <= options["tos"] <= 255:
         return f"tos is {options['tos']}; it must be 0 to 255, which is the DSCP times 4"
-    if not 1024 <= options["port"] <= 65536 - tests:
-        return f"port is {options['port']}; it and the {tests - 1} after it must lie between 1024 and 65535"
+    ports = tests * (1 if options["tos"] is None else 1 + SPARES)
+    if not 1024 <= options["port"] <= 65536 - ports:
+        return f"port is {options['port']}; it and the {ports - 1} after it must lie between 1024 and 65535"
     return None
 
 

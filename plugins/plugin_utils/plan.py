@@ -15,6 +15,7 @@ from ansible_collections.wirefleet.capture.plugins.module_utils.session.spec imp
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.dpvs_instance import IPC_FILE
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.ethtool_wish import desired_settings
 from ansible_collections.wirefleet.capture.plugins.module_utils.settings.model import Change, Key, Refused
+from ansible_collections.wirefleet.capture.plugins.module_utils.settings.modprobe_text import text_of
 
 from . import mirrors, objects, schema, units
 
@@ -309,7 +310,7 @@ def settings(written: Mapping[str, t.Any], devices: list[str]) -> list[list[t.An
     for name, value in written.get("sysctl_floor", {}).items():
         pairs.append([["sysctl_floor", "", name], value])
     for module, options in written.get("modprobe_options", {}).items():
-        pairs += [[["modprobe_option", module, name], str(value)] for name, value in options.items()]
+        pairs += [[["modprobe_option", module, name], text_of(value)] for name, value in options.items()]
     return pairs
 
 

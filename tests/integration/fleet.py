@@ -80,8 +80,11 @@ class Fleet:
                 raise RuntimeError(done.stdout + done.stderr)
             return results
 
-    def sequence(self, host: str, *calls: tuple[str, dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-        """Run modules of the collection, (name, arguments) each, one after the other on *host* and return their results, of failures too."""
+    def sequence(self, host: str, *calls: tuple[str, dict[str, t.Any]], check: bool = False) -> list[dict[str, t.Any]]:
+        """Run modules of the collection, (name, arguments) each, one after the other on *host* and return their results, of failures too.
+
+        With *check* nothing is changed, and the results have what --diff shows.
+        """
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder, "results.json")
             tasks: list[dict[str, t.Any]] = [
@@ -90,10 +93,10 @@ class Fleet:
             ]
             results = ", ".join(f"result_{number}" for number in range(len(calls)))
             keep = {"content": f"{{{{ [{results}] | to_json }}}}", "dest": str(file), "mode": "0600"}
-            tasks.append({"ansible.builtin.copy": keep, "delegate_to": "localhost"})
+            tasks.append({"ansible.builtin.copy": keep, "delegate_to": "localhost", "check_mode": False, "diff": False})
             play = pathlib.Path(folder, "play.yml")
             play.write_text(json.dumps([{"hosts": host, "gather_facts": False, "tasks": tasks}]))
-            done = self.inside("ansible-playbook", "-i", self.inventory, str(play))
+            done = self.inside("ansible-playbook", "-i", self.inventory, str(play), *(["--check", "--diff"] if check else []))
             if not file.exists():
                 raise RuntimeError(done.stdout + done.stderr)
             return t.cast("list[dict[str, t.Any]]", json.loads(file.read_text()))

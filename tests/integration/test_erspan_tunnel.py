@@ -81,7 +81,8 @@ def passed(fleet, devices, packets, payload=1024, *frame_sizes, deaf=()):
 
 def test_what_was_sent_arrives_packet_for_packet_in_every_type(monitor):
     before = state(monitor)
-    foreseen = tunnels(monitor, check=True)
+    (foreseen,) = monitor.sequence("mon1", asked(), check=True)
+    assert all(name in foreseen["diff"]["prepared"] for name in TYPES)
     assert state(monitor) == before
     done = tunnels(monitor)
     assert (done["changed"], done["commands"], done["after"]) == (True, foreseen["commands"], foreseen["after"])

@@ -52,6 +52,8 @@ def test_mlx4_is_stored_and_reloaded_where_nothing_holds_it(guests):
     assert done["initramfs_update_required"] is False
     held = options(guests, **STEERING, reload=True)
     assert held["msg"] == "mlx4_core is not reloaded: mlx4_en use it: unload them first"
+    unknown = options(guests, **MLX4, options={"prof_sel": 1})
+    assert unknown["msg"].startswith("mlx4_core has no parameter 'prof_sel'")
     guests.ssh(HOST, "rmmod mlx4_en")
     assert guests.ssh(HOST, f"cat {LIVE}") == "10"
     reloaded = options(guests, **STEERING, reload=True)
@@ -62,8 +64,14 @@ def test_mlx4_is_stored_and_reloaded_where_nothing_holds_it(guests):
 def test_mlx5_has_parameters_of_its_own(guests):
     refused = options(guests, **MLX5, options={"log_num_mgm_entry_size": -1})
     assert refused["msg"].startswith("mlx5_core has no parameter 'log_num_mgm_entry_size', and would ignore it with a warning: it has debug_mask")
+    guests.ssh(HOST, "modprobe mlx5_ib")
+    held = options(guests, **MLX5, options={"prof_sel": 3}, reload=True)
+    assert held["msg"] == "mlx5_core is not reloaded: mlx5_ib use it: unload them first"
+    stored = options(guests, **MLX5, options={"prof_sel": 3})
+    assert (stored["reload_required"], stored["initramfs_update_required"]) == (True, False)
+    guests.ssh(HOST, "rmmod mlx5_ib")
     done = options(guests, **MLX5, options={"prof_sel": 3}, reload=True)
-    assert (done["running"], done["commands"][1:]) == ({"prof_sel": "3"}, ["modprobe -r mlx5_core", "modprobe mlx5_core"])
+    assert (done["running"], done["commands"]) == ({"prof_sel": "3"}, ["modprobe -r mlx5_core", "modprobe mlx5_core"])
     assert guests.ssh(HOST, "cat /sys/module/mlx5_core/parameters/prof_sel") == "3"
 
 
@@ -115,6 +123,8 @@ def test_features_of_virtio(guests):
     assert done["after"] == {VIRTIO: {"features": {"rx-gro": False, "rx-gro-hw": False}}}
     shown = guests.ssh(HOST, f"ethtool -k {VIRTIO}")
     assert "rx-gro-hw: off" in shown and "generic-receive-offload: off" in shown
+    ring = guests.module(HOST, "ethtool", {"device": VIRTIO, "ring": {"rx": 128}})
+    assert ring["after"] == {VIRTIO: {"ring": {"rx": 128}}} and "RX:\t\t128\n" in guests.ssh(HOST, f"ethtool -g {VIRTIO}").partition("Current")[2]
 
 
 @pytest.fixture
@@ -149,6 +159,13 @@ def test_rxe_is_captured_on_its_interface_and_rdma_info_says_why(guests):
     assert (capture["engine"], capture["capture_on"]) == ("tcpdump", VIRTIO)
     assert capture["reason"] == f"rxe is a software device: all of its packets pass through the kernel on {VIRTIO}"
     assert found["tools"]["libpcap_rdma"] is False and json.dumps(found["flags"]) == "[]"
+    said = enabled(guests)
+    assert said.returncode == 0 and f"rxe0: tcpdump, {capture['reason']}" in " ".join(said.stdout.split()), said.stdout
+
+
+def enabled(guests):
+    """Have the role do what makes RDMA visible, which is nothing here, and say how it is captured."""
+    return guests.playbook("enable_rdma_sniffer.yml", "-e", f"rdma_sniffer_hosts={HOST}")
 
 
 def test_host_without_rdma(guests):
@@ -157,10 +174,11 @@ def test_host_without_rdma(guests):
     unload = "modprobe -r rdma_rxe rpcrdma ib_iser rdma_ucm ib_umad ib_ipoib ib_cm iw_cm ib_uverbs 2> /dev/null; ls -d /sys/class/infiniband"
     try:
         wait_until(lambda: not guests.ssh(HOST, unload, check=False), LONG, "nothing of RDMA is loaded")
-        (capture,) = guests.module(HOST, "rdma_info", {"devices": ["auto_rdma"]})["rdma"]["captures"]
+        said = enabled(guests)
         failed = guests.module(HOST, "perftest", {"role": "server", "test_timeout": 1})
     finally:
         guests.ssh(HOST, "modprobe -a rdma_rxe ib_uverbs rdma_ucm rpcrdma ib_iser && rdma link add rxe0 type rxe netdev eth1")
-    assert capture["engine"] is None
-    assert capture["reason"].startswith("auto_rdma found no RDMA device that is up and no driver with a sniffer flag; name a network device")
+    reason = "auto_rdma found no RDMA device that is up and no driver with a sniffer flag; name a network device"
+    assert said.returncode != 0
+    assert f"No RDMA traffic can be captured on this host. {reason}" in " ".join(said.stdout.split()), said.stdout
     assert failed["msg"] == "this host has no RDMA device (/sys/class/infiniband is empty or missing): is its driver loaded?"

@@ -15,12 +15,14 @@ from tests.integration.fleet import wait_until
 
 #: Whom it happens to; the other guest is other tests'.
 HOST, OTHER = "guest2", "guest1"
+LABNIC = "ens1f0np0"
 MODPROBE = "/etc/modprobe.d/wirefleet-mlx4_core.conf"
-#: What a session changes: three kinds that a reboot clears, and one that it does not.
+#: What a session changes: four kinds that a reboot clears, and one that it does not.
 SETTINGS = [
     [["ethtool_feature", "eth1", "rx-gro"], False],
     [["ethtool_feature", "eth3", "rx-lro"], False],
     [["ethtool_ring", "eth2", "rx"], 512],
+    [["ethtool_private_flag", LABNIC, "sniffer"], True],
     [["sysctl_floor", "", "net.core.rmem_max"], 4194304],
     [["modprobe_option", "mlx4_core", "log_num_mgm_entry_size"], "-1"],
 ]
@@ -28,7 +30,9 @@ SETTINGS = [
 ECHO = 16 + 98
 #: Seconds in which what is waited for has happened also on a machine that has much else to do.
 LONG = 300
-CHANGED = (False, False, 512, 4194304, "options mlx4_core log_num_mgm_entry_size=-1")
+CHANGED = (False, False, 512, True, 4194304, "options mlx4_core log_num_mgm_entry_size=-1")
+#: The cards up, and the lab's own NIC module, which has the flag, loaded: after a boot too, since the flag is what that clears.
+CARDS = f"ip link set eth2 up; ip link set eth3 up; modprobe labnic name={LABNIC}; ip link set {LABNIC} up; ip link set labwire0 up; udevadm settle"
 
 
 def settings(guests, host):
@@ -36,9 +40,10 @@ def settings(guests, host):
     shown = guests.ssh(
         host,
         f"ethtool -k eth1 | grep -c 'generic-receive-offload: on'; ethtool -k eth3 | grep -c 'large-receive-offload: on';"
-        f"ethtool -g eth2 | awk '/^RX:/ {{rx=$2}} END {{print rx}}'; sysctl -n net.core.rmem_max; tail -n 1 {MODPROBE} 2>/dev/null || echo",
+        f"ethtool -g eth2 | awk '/^RX:/ {{rx=$2}} END {{print rx}}'; ethtool --show-priv-flags {LABNIC} | grep -c 'sniffer *: on';"
+        f"sysctl -n net.core.rmem_max; tail -n 1 {MODPROBE} 2>/dev/null || echo",
     ).splitlines()
-    return shown[0] == "1", shown[1] == "1", int(shown[2]), int(shown[3]), shown[4] if len(shown) > 4 else ""
+    return shown[0] == "1", shown[1] == "1", int(shown[2]), shown[3] == "1", int(shown[4]), shown[5] if len(shown) > 5 else ""
 
 
 def start(guests, host):
@@ -47,7 +52,7 @@ def start(guests, host):
         "schema": 1, "campaign": f"20261123T101500Z-alone-{uuid.uuid4().hex[:6]}", "name": "alone", "host": host,
         "t0_ns": time.time_ns() + 600 * 10**9, "duration_s": 240.0, "lead_s": 1.0, "limits": {"bytes": 10_000_000},
         "settings": SETTINGS, "resources": {"cpus": "0", "memory_max": 268435456},
-        "vantages": [{"device": "auto_rdma", "engine": "auto", "filter": "icmp", "snaplen": 256}],
+        "vantages": [{"device": "rxe0", "engine": "auto", "filter": "icmp", "snaplen": 256}],
     }  # fmt: skip
     found = guests.module(host, "capture_info", {"session": wanted})
     assert found["problems"] == []
@@ -64,7 +69,11 @@ def heartbeat(guests, host, campaign):
 
 @pytest.fixture
 def before(guest2):
-    return settings(guest2, HOST)
+    guest2.ssh(HOST, CARDS)
+    found = settings(guest2, HOST)
+    assert all(one != other for one, other in zip(found, CHANGED)), found
+    yield found
+    guest2.ssh(HOST, "rmmod labnic; ! grep -q ^mlx5_ib /proc/modules || rmmod mlx5_ib; ip link set eth2 down; ip link set eth3 down", check=False)
 
 
 def test_killed_supervisor_is_cleaned_up_by_its_unit(guests, before):
@@ -90,8 +99,10 @@ def test_power_that_is_lost_in_mid_window(guests, before, tmp_path):
     campaign = start(guests, HOST)
     guests.ssh(OTHER, "ping -q -c 200 -i 0.01 10.78.0.3")
     wait_until(lambda: heartbeat(guests, HOST, campaign)["vantages"][0]["bytes"] > 100 * ECHO, LONG, "tcpdump has written most of it")
-    stored = int(guests.ssh(HOST, f"sync; stat -c %s /var/lib/wirefleet/{campaign}/vantages/*/raw/*"))
+    # The capture alone: what is needed to put things back has to be on the disk by itself.
+    stored = int(guests.ssh(HOST, f"cd /var/lib/wirefleet/{campaign}/vantages && sync */raw/* && stat -c %s */raw/*"))
     guests.power_cycle(HOST)
+    guests.ssh(HOST, CARDS)
     wait_until(lambda: settings(guests, HOST) == before, LONG, "the boot unit puts back what a reboot does not")
     wait_until(lambda: not guests.ssh(HOST, "ls -d /etc/systemd/system/wirefleet-restore-*", check=False), LONG, "the unit goes")
     done = guests.playbook("collect.yml", "-e", f"campaign={campaign}", "-e", f"campaign_evidence_root={tmp_path}")
@@ -99,4 +110,5 @@ def test_power_that_is_lost_in_mid_window(guests, before, tmp_path):
     (vantage,) = json.loads((tmp_path / campaign / "campaign.json").read_text())["vantages"]
     assert (vantage["status"], vantage["counts"]["packets"]) == ("degraded", (stored - 24) // ECHO), vantage
     assert "supervisor_lost" in vantage["reasons"]
+    assert {tuple(row["key"]): row["outcome"] for row in vantage["settings"]["restored"]}.keys() == {tuple(key) for key, _value in SETTINGS}
     assert guests.ssh(HOST, "find /var/lib/wirefleet -name '*.pcap'", check=False) == ""

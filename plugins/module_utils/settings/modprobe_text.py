@@ -52,6 +52,13 @@ def _logical_lines(text: str) -> t.Iterator[tuple[int, str]]:
             yield start, whole
 
 
+def text_of(value: t.Any) -> str:
+    """Return a YAML value as a module parameter is written: true is Y, a list is joined by commas. Pure."""
+    if isinstance(value, bool):
+        return "Y" if value else "N"
+    return ",".join(map(text_of, value)) if isinstance(value, list) else str(value)
+
+
 def render_options(module: str, values: t.Mapping[str, str | None]) -> str:
     """Return the text of our own file for *module*, "" where no option is left."""
     words = [f"{name}={value}" for name, value in sorted(values.items()) if value is not None]

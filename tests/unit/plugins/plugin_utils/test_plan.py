@@ -71,6 +71,12 @@ def test_settings_of_a_device_are_asked_of_every_device():
     ]
 
 
+def test_options_of_a_module_are_written_as_the_module_modprobe_options_writes_them():
+    written = {"modprobe_options": {"mlx4_core": {"enable_64b_cqe_eqe": True, "debug_level": 1}}}
+    session = plan.make("x", campaign(campaign_settings=written), CONTEXT)["sessions"]["node1"]
+    assert [row[1] for row in session["settings"]] == ["Y", "1"]
+
+
 def test_a_dpvs_port_is_told_from_that_of_another_instance_and_has_no_ethtool_settings():
     ports = [{"hosts": "rdma", "device": "dpdk0", "dpvs": dpvs} for dpvs in ({}, {"ipc_file": "/var/run/lb2.ipc"})]
     written = {"ethtool": {"features": {"gro": False}}}
