@@ -28,9 +28,9 @@ help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 # What keeps the cores busy runs beside its like, and what waits for windows and boots beside its own.
-test: ## all that proves the collection but what needs guests (test-rdma) or other suites (test-matrix)
+test: ## all that proves the collection but what needs other suites of Debian (test-matrix)
 	@$(MAKE) --no-print-directory -j 3 ready
-	@tests/tools/parts.sh unit "sanity lint docs-lint galaxy" "molecule integration" test-dpdk
+	@tests/tools/parts.sh unit "sanity lint docs-lint galaxy" "molecule integration" test-dpdk test-rdma
 
 ready: $(VENV) $(NEWEST) $(TOOLS)
 

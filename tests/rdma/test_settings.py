@@ -96,10 +96,13 @@ def test_what_no_module_takes(guests, name, wanted, sentence):
 def test_etc_that_cannot_be_written(guests):
     guests.ssh(HOST, "mount --bind /etc /etc && mount -o remount,bind,ro /etc")
     try:
-        refused = options(guests, **MLX4, options={"debug_level": 1})
+        calls = {"modprobe_options": {**MLX4, "options": {"debug_level": 1}}, "sysctl_floor": {"values": {"vm.nr_hugepages": 2}, "persistent": True}}
+        option, floor = guests.sequence(HOST, *calls.items())
     finally:
         guests.ssh(HOST, "umount /etc")
-    assert "wirefleet-mlx4_core.conf could not be written: Read-only file system; is /etc read-only?" in refused["msg"]
+    assert "wirefleet-mlx4_core.conf could not be written: Read-only file system; is /etc read-only?" in option["msg"]
+    assert "/etc/sysctl.d is on a file system that is mounted read-only: make it writable and run this again" in floor["msg"]
+    assert guests.ssh(HOST, "sysctl -n vm.nr_hugepages") == "0"
 
 
 def test_rings_and_features_of_real_drivers(guests):
@@ -150,17 +153,30 @@ def test_flag_that_is_listed_but_never_accepted(guests):
     )
 
 
-def test_rxe_is_captured_on_its_interface_and_rdma_info_says_why(guests):
+@pytest.fixture
+def rocex(guests):
+    """The device as rdma-core's rules call it when they are told to name a software device too, which Debian's do not."""
+    rules = "udev/rules.d/60-rdma-persistent-naming.rules"
+    guests.ssh(
+        HOST,
+        f"sed s/NAME_FALLBACK/NAME_GUID/ /usr/lib/{rules} > /etc/{rules} && udevadm control --reload && "
+        "udevadm trigger -c add -s infiniband && udevadm settle",
+    )
+    yield "rocex505400fffe780001"
+    guests.ssh(HOST, f"rm /etc/{rules}; udevadm control --reload; rdma link delete rocex505400fffe780001; rdma link add rxe0 type rxe netdev eth1")
+
+
+def test_rxe_is_captured_on_its_interface_and_rdma_info_says_why(guests, rocex):
     found = guests.module(HOST, "rdma_info", {"devices": ["auto_rdma"]})["rdma"]
     (port,), (capture,) = found["ports"], found["captures"]
-    assert [port["device"]] == guests.ssh(HOST, "ls /sys/class/infiniband").split()
+    assert [port["device"]] == guests.ssh(HOST, "ls /sys/class/infiniband").split() == [rocex]
     assert (port["driver"], port["link_layer"], port["state"], port["netdev"]) == ("rxe", "Ethernet", "ACTIVE", VIRTIO)
     assert port["addresses"] == ["10.78.0.2"]
     assert (capture["engine"], capture["capture_on"]) == ("tcpdump", VIRTIO)
     assert capture["reason"] == f"rxe is a software device: all of its packets pass through the kernel on {VIRTIO}"
     assert found["tools"]["libpcap_rdma"] is False and json.dumps(found["flags"]) == "[]"
     said = enabled(guests)
-    assert said.returncode == 0 and f"rxe0: tcpdump, {capture['reason']}" in " ".join(said.stdout.split()), said.stdout
+    assert said.returncode == 0 and f"{rocex}: tcpdump, {capture['reason']}" in " ".join(said.stdout.split()), said.stdout
 
 
 def enabled(guests):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ..host import CommandMissing
+from ..host import CommandMissing, could_not
 from .journal import STANDING, Held, Owner, State, Store, boot_id_of
 from .model import Change, Gone, Key, Reading, Refused, Value, show
 from .registry import KINDS
@@ -319,8 +319,12 @@ def _attempt(host: Host, group: Group, changes: list[Change]) -> Refused | None:
     """Write one batch and return why it was refused, None where it was not."""
     try:
         KINDS[group[0]].write(host, group[1], _wanted(changes), _current(changes))
-    except (Refused, CommandMissing, OSError) as error:
-        return error if isinstance(error, Refused) else Refused(str(error))
+    except Refused as error:
+        return error
+    except CommandMissing as error:
+        return Refused(str(error))
+    except OSError as error:
+        return Refused(could_not(error))
     return None
 
 

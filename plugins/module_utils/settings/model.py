@@ -47,8 +47,12 @@ def show(value: Value) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, dict):
-        return " ".join(f"{name}={show(item)}" for name, item in value.items() if item is not None)
-    return str(value)
+        return " ".join(f"{name}={_within(item)}" for name, item in value.items() if item is not None) or "absent"
+    return ", ".join(map(_within, value)) if isinstance(value, list) else str(value)
+
+
+def _within(value: Value) -> str:
+    return f"({show(value)})" if isinstance(value, (dict, list)) else show(value)
 
 
 def diff_of(changes: Iterable[Change]) -> dict[str, str]:
