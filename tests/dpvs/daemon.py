@@ -152,7 +152,9 @@ class Daemon:
     def serve(self) -> None:
         """Answer and forward until a signal ends the process."""
         listener = self._listen()
-        time.sleep(float(os.environ.get("DPVS_DOUBLE_START_DELAY", "0")))
+        gate = os.environ.get("DPVS_DOUBLE_START_GATE", "")
+        while gate and not os.path.exists(gate):
+            time.sleep(0.02)
         self._watch(listener, self._answer)
         for name, wire in self.wires.items():
             self._watch(wire, functools.partial(self._receive, name))

@@ -39,7 +39,7 @@ netif_defs {{
     }}
 }}
 """
-PATIENCE_S = 10.0
+PATIENCE_S = 120.0
 
 
 def install(folder: pathlib.Path) -> pathlib.Path:

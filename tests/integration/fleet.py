@@ -17,9 +17,8 @@ import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(sys.executable).parent
-#: When a campaign's window opens: far enough away to ask and arm hosts on a machine that has several other things to do.
-SOON = "+20s"
-#: The same for a campaign that has switches make sessions first, one after the other.
+#: When the window of a campaign opens that has switches make sessions first, one after the other: far enough away to ask and arm hosts
+#: on a machine that has several other things to do.
 SOON_WITH_SWITCHES = "+45s"
 #: Seconds after which a command on the lab has hung, whatever else the machine does. The longest takes a tenth of it.
 HUNG = 600
@@ -100,6 +99,17 @@ class Fleet:
             if not file.exists():
                 raise RuntimeError(done.stdout + done.stderr)
             return t.cast("list[dict[str, t.Any]]", json.loads(file.read_text()))
+
+    def soon(self, logins: int = 12) -> str:
+        """Return when a campaign's window is to open: far enough away to ask and arm the hosts first, which takes less than *logins* do."""
+        return "+" + self.lasting(14, logins)
+
+    def lasting(self, seconds: float, logins: int) -> str:
+        """Return *seconds* and the time that so many *logins* take now, which says how much the machine has to do, as a campaign says it."""
+        host = next(iter(json.loads(pathlib.Path(self.inventory).read_text())["all"]["children"]["fleet"]["hosts"]))
+        begun = time.monotonic()
+        self.ssh(host, "true")
+        return f"{seconds + logins * (time.monotonic() - begun):.0f}s"
 
     def power_cycle(self, host: str) -> None:
         """Press a guest's reset button and return when it answers again."""

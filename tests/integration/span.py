@@ -52,9 +52,9 @@ def asked(
     return "erspan_tunnel", {"tunnels": rows, **options}
 
 
-#: A shell function: wait until a command succeeds, at most some 30 s; else end with what the files after it say.
+#: A shell function: wait until a command succeeds, at most some minutes; else end with what the files after it say.
 WITHIN = (
-    'within() { left=200; until sh -c "$1" > /dev/null 2>&1; do [ $((left -= 1)) -gt 0 ] || '
+    'within() { left=1200; until sh -c "$1" > /dev/null 2>&1; do [ $((left -= 1)) -gt 0 ] || '
     '{ echo "waited in vain for $1"; shift; tail -n 20 "$@"; ps ax; dmesg | tail -n 20; exit 1; } >&2; sleep 0.1; done; }; '
 )
 
@@ -74,7 +74,7 @@ def sniff(fleet: Fleet, host: str, filter_: str, *devices: str, options: str = "
 
 
 def harvest(fleet: Fleet, host: str, *devices: str, expected: int = 0, on: t.Collection[str] = ()) -> list[list[bytes]]:
-    """End tcpdump, once it has written the *expected* frames of devices *on* or some 30 s are over, and return those of each device.
+    """End tcpdump, once it has written the *expected* frames of devices *on* or some minutes are over, and return those of each device.
 
     None may have been dropped.
     """

@@ -20,7 +20,7 @@ def campaign(clocks, tmp_path):
         file = pathlib.Path(clocks.inventory).parent / "campaigns" / "clocks.yml"
         file.parent.mkdir(exist_ok=True)
         vantages = [{"hosts": "rdma_hosts", "device": "auto_rdma", "filter": "roce"}]
-        timing = {"campaign_start": "+20s", "campaign_lead": "5s", "campaign_duration": "4s", "campaign_limits": {"bytes": "20M", "min_free": "1%"}}
+        timing = {"campaign_start": clocks.soon(), "campaign_lead": "5s", "campaign_duration": "4s", "campaign_limits": {"bytes": "20M", "min_free": "1%"}}
         file.write_text(yaml.safe_dump({"campaign_vantages": vantages, **timing, **changes}))
         return ["-e", "campaign=clocks", "-e", f"campaign_evidence_root={tmp_path / 'evidence'}"]
 
@@ -40,4 +40,4 @@ def test_offsets_are_measured_where_they_are_allowed(clocks, campaign, tmp_path)
     folder = next(path for path in (tmp_path / "evidence").iterdir() if path.suffix != ".partial")
     for vantage in json.loads((folder / "campaign.json").read_text())["vantages"]:
         clock = vantage["clock"]
-        assert abs(clock["offset_s"] - OFFSETS[vantage["host"]]) < 0.6 + clock["error_s"], vantage["host"]
+        assert abs(clock["offset_s"] - OFFSETS[vantage["host"]]) < 1.4 + clock["error_s"], vantage["host"]

@@ -20,7 +20,7 @@ import yaml
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.index_files import Wish, index
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.keyfile import Reader
 
-from tests.integration.fleet import ROOT, SOON, wait_until
+from tests.integration.fleet import ROOT, wait_until
 
 NAME = "keysonly"
 FEATURE = "ethtool -k eth1 | grep generic-receive-offload"
@@ -32,7 +32,7 @@ def words(tmp_path, pair):
     """Write the campaign and return the words that run it; its evidence lies in tmp_path."""
     text = {
         "campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "icmp or (vlan and icmp)"}],
-        "campaign_start": SOON, "campaign_duration": "4s", "campaign_collect": "index", "campaign_path": ["node1", "node2"],
+        "campaign_start": pair.soon(), "campaign_duration": "4s", "campaign_collect": "index", "campaign_path": ["node1", "node2"],
         "campaign_settings": {"ethtool": {"features": {"gro": False}}}, "campaign_limits": {"bytes": "20M", "min_free": "1%"},
     }  # fmt: skip
     file = pathlib.Path(pair.inventory).parent / "campaigns" / f"{NAME}.yml"
@@ -74,10 +74,10 @@ def test_keys_come_home_after_the_controller_died_and_the_captures_when_asked_fo
     assert not (tmp_path / "evidence").exists()
 
     controller = pair.start(*pair.playbook_words("capture_campaign.yml", *words))
-    wait_until(lambda: '"capturing"' in pair.ssh("node1", f"cat {FOLDER}/heartbeat.json", check=False), 90, "no window opened")
+    wait_until(lambda: '"capturing"' in pair.ssh("node1", f"cat {FOLDER}/heartbeat.json", check=False), 300, "no window opened")
     os.killpg(controller.pid, signal.SIGKILL)
     for host in ("node1", "node2"):
-        wait_until(partial(is_indexed, pair, host), 90, f"{host} made no index by itself")
+        wait_until(partial(is_indexed, pair, host), 300, f"{host} made no index by itself")
         assert not pair.ssh(host, f"ls -d {FOLDER}/cache", check=False)
     assert pair.ssh("node1", FEATURE) == before
 
@@ -91,7 +91,7 @@ def test_keys_come_home_after_the_controller_died_and_the_captures_when_asked_fo
         assert (left["bytes"], left["sha256_raw"]) == (kept.stat().st_size, hashlib.sha256(kept.read_bytes()).hexdigest())
         index(Wish([str(kept)], str(tmp_path / f"{host}.keys"), f"{host}__eth1"))
         assert rows(folder / f"vantages/{host}__eth1/keys/index.keys") == rows(tmp_path / f"{host}.keys")
-        assert vantage["status"] == "ok" and 60 <= vantage["counts"]["in_window"] <= 84
+        assert vantage["status"] == "ok" and 10 <= vantage["counts"]["in_window"] <= 84
         assert left["packets"] == vantage["counts"]["packets"]
     assert json.loads((folder / "report/report.json").read_text())["verdict"]["answer"] == "no_loss"
     assert (folder / "derived/node1__eth1/keys.parquet").exists() and "index.keys" in collected.stdout

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.integration import store as ours
-from tests.integration.fleet import ROOT, SOON
+from tests.integration.fleet import ROOT
 from tests.lab.fleet import HUB_ADDRESS
 
 PORT = 8333
@@ -59,7 +59,7 @@ def campaign(pair, tmp_path):
     def start(name, *words, playbook="capture_campaign.yml", credentials=None, **changes):
         text = {
             "campaign_vantages": [{"hosts": "tcp_hosts", "device": "eth1", "filter": "icmp or (vlan and icmp)", "snaplen": 0}],
-            "campaign_start": SOON,
+            "campaign_start": pair.soon(logins=20),  # which the store is asked after, too
             "campaign_duration": "3s",
             "campaign_limits": {"bytes": "20M", "min_free": "1%"},
             "campaign_collect_to": f"s3://{ours.BUCKET}/{name}",
@@ -100,7 +100,7 @@ def test_hosts_write_to_the_store_and_the_evidence_says_where(pair, store, campa
         assert file["object"]["url"] == f"s3://{ours.BUCKET}/stored/{manifest['campaign']}/{file['path']}"
         key = file["object"]["url"].partition(f"{ours.BUCKET}/")[2]
         assert there[key] == [file["stored_bytes"], file["sha256_stored"]], "as the host hashed it"
-        assert file["packets"] >= 30 and file["parse_status"] == "ok"
+        assert file["packets"] >= 10 and file["parse_status"] == "ok"
     sums = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
     assert {file["path"]: file["sha256_stored"] for file in raw}.items() <= sums.items()
     subprocess.run(["sha256sum", "-c", "--quiet", "--ignore-missing", "SHA256SUMS"], cwd=folder, check=True)

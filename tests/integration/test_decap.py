@@ -58,7 +58,7 @@ def mirrored(mixed):
     script = base64.b64encode(SEND.encode()).decode()
     mixed.ssh(
         HOST,
-        f"{WITHIN}timeout 30 tcpdump -i {DEVICE} -U -c 60 -w /var/tmp/m.pcap '(ip proto 47 and src host 10.78.0.2) or ip6 proto 47' 2>/var/tmp/m.log & "
+        f"{WITHIN}timeout 300 tcpdump -i {DEVICE} -U -c 60 -w /var/tmp/m.pcap '(ip proto 47 and src host 10.78.0.2) or ip6 proto 47' 2>/var/tmp/m.log & "
         "within 'grep -q listening /var/tmp/m.log' /var/tmp/m.log; "
         f"echo {script} | base64 -d | python3 - ; wait",
     )

@@ -14,7 +14,7 @@ import signal
 import pytest
 import yaml
 
-from tests.integration.fleet import SOON, wait_until
+from tests.integration.fleet import HUNG, wait_until
 
 HOST = "lb1"
 NUMBERS = itertools.count(1)
@@ -27,7 +27,7 @@ def campaign(tmp_path, dpvs):
     """Return the words that run a campaign on the same port of both instances; its evidence lies in tmp_path."""
     name = f"dpvs{next(NUMBERS)}"
     vantages = [{"hosts": "dpvs", "device": "dpdk0", "dpvs": {"ipc_file": path}, "filter": "icmp"} for path in IPC_FILES.values()]
-    text = {"campaign_vantages": vantages, "campaign_start": SOON, "campaign_duration": "12s", "campaign_limits": {"bytes": "20M", "min_free": "1%"}}
+    text = {"campaign_vantages": vantages, "campaign_start": dpvs.soon(), "campaign_duration": "10m", "campaign_limits": {"bytes": "20M", "min_free": "1%"}}
     file = pathlib.Path(dpvs.inventory).parent / "campaigns" / f"{name}.yml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(yaml.safe_dump(text))
@@ -57,7 +57,7 @@ def capturing(fleet, words):
         said = fleet.ssh(HOST, heartbeat, check=False)
         return '"capturing"' in said and said.count('"listening"') == len(IPC_FILES)
 
-    wait_until(listens, 90, "no window opened in which both engines listen")
+    wait_until(listens, 300, "no window opened in which both engines listen")
 
 
 def taken(fleet, words):
@@ -79,7 +79,8 @@ def test_both_instances_are_seen_and_put_back(dpvs, campaign, tmp_path):
     capturing(dpvs, campaign)
     assert all(map(copying, shown(dpvs)))
     echo(dpvs)
-    out, _none = controller.communicate(timeout=120)
+    assert dpvs.playbook("stop.yml", *campaign).returncode == 0
+    out, _none = controller.communicate(timeout=HUNG)
     assert controller.returncode == 0, out
     found = {row["vantage_id"]: (row["status"], row["counts"]["in_window"]) for row in manifest(tmp_path)["vantages"]}
     assert found == {"lb1__dpdk0": ("ok", 2 * ECHOES["client1"]), "lb1__dpdk0_var_run_dpvs2": ("ok", 2 * ECHOES["client2"])}, out
@@ -89,22 +90,22 @@ def test_both_instances_are_seen_and_put_back(dpvs, campaign, tmp_path):
 @pytest.mark.parametrize("victim", ["controller", "supervisor"])
 def test_dpvs_stops_copying_whoever_is_killed(dpvs, campaign, tmp_path, victim):
     before = shown(dpvs)
-    # a window that is not over before its supervisor is killed, and need not be waited for then
-    longer = ["-e", "campaign_duration=90s"] if victim == "supervisor" else []
-    controller = dpvs.start(*dpvs.playbook_words("capture_campaign.yml", *campaign, *longer))
+    # a window that ends without its controller has to be waited for, one whose supervisor is killed has not
+    shorter = ["-e", f"campaign_duration={dpvs.lasting(8, logins=12)}"] if victim == "controller" else []
+    controller = dpvs.start(*dpvs.playbook_words("capture_campaign.yml", *campaign, *shorter))
     capturing(dpvs, campaign)
     echo(dpvs)
     # an engine that dies with its supervisor forgets what the kernel has not handed over yet
-    wait_until(lambda: taken(dpvs, campaign) == [2 * count for count in ECHOES.values()], 60, "the engines do not have all")
+    wait_until(lambda: taken(dpvs, campaign) == [2 * count for count in ECHOES.values()], 240, "the engines do not have all")
     if victim == "controller":
         os.killpg(controller.pid, signal.SIGKILL)
     else:
         dpvs.ssh(HOST, "pkill -KILL -f 'supervisor.pyz run'")
-    wait_until(lambda: shown(dpvs) == before, 60, f"still copying: {shown(dpvs)}")
+    wait_until(lambda: shown(dpvs) == before, 240, f"still copying: {shown(dpvs)}")
     if victim == "controller":
         done = dpvs.playbook("collect.yml", *campaign)
         assert done.returncode == 0, done.stdout
     else:
-        controller.communicate(timeout=120)
+        controller.communicate(timeout=HUNG)
     counts = [row["counts"]["in_window"] for row in manifest(tmp_path)["vantages"]]
     assert counts == [2 * ECHOES["client1"], 2 * ECHOES["client2"]]

@@ -160,13 +160,13 @@ def test_host_puts_it_back_by_itself_when_the_time_is_over(mixed, ethtool):
     assert ethtool(private_flags={"sniffer": True})["expires_at"] == until, "a call that says nothing about the time leaves it as it is"
     assert shown(mixed) != before
     assert ethtool(ring={"rx": "max"}, expires="1s")["expires_at"] < until
-    wait_until(lambda: shown(mixed) == before, 60, "the time of 1 s is over")
+    wait_until(lambda: shown(mixed) == before, 240, "the time of 1 s is over")
 
 
 def test_time_can_be_taken_away_again(mixed, ethtool):
     ethtool(ring={"rx": "max"}, expires="10m")
     assert ethtool(ring={"rx": "max"}, expires="forever")["expires_at"] is None
-    wait_until(lambda: not mixed.ssh(HOST, "pgrep -f 'supervisor.pyz expire'", check=False), 15, "nobody waits any more")
+    wait_until(lambda: not mixed.ssh(HOST, "pgrep -f 'supervisor.pyz expire'", check=False), 120, "nobody waits any more")
     restored(mixed)
 
 
@@ -185,12 +185,12 @@ def test_host_without_systemd_puts_it_back_whoever_is_killed(mixed):
     assert mixed.module(host, "capture_session", {"state": "armed", "session": session})["changed"]
     assert mixed.ssh(host, "ethtool -k eth1") != before
     guards = partial(mixed.ssh, host, "pgrep -f 'supervisor.pyz guard'", False)
-    first = wait_until(guards, 30, "the supervisor has a guard")
+    first = wait_until(guards, 120, "the supervisor has a guard")
     mixed.ssh(host, f"kill -KILL {first}")
-    wait_until(lambda: guards() not in ("", first), 30, "a killed guard is replaced")
+    wait_until(lambda: guards() not in ("", first), 120, "a killed guard is replaced")
     mixed.ssh(host, "pkill -KILL -f 'supervisor.pyz run'")
-    wait_until(lambda: mixed.ssh(host, "ethtool -k eth1") == before, 60, "the guard restores")
-    result = json.loads(wait_until(partial(mixed.ssh, host, f"cat /var/lib/wirefleet/{campaign}/result.json", False), 30, "a result"))
+    wait_until(lambda: mixed.ssh(host, "ethtool -k eth1") == before, 240, "the guard restores")
+    result = json.loads(wait_until(partial(mixed.ssh, host, f"cat /var/lib/wirefleet/{campaign}/result.json", False), 120, "a result"))
     assert (result["state"], result["stop_reason"]) == ("failed", "supervisor_lost")
     mixed.ssh(host, "rm -rf /var/lib/wirefleet")
 

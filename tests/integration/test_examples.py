@@ -14,7 +14,7 @@ import typing as t
 import pytest
 import yaml
 
-from tests.integration.fleet import ROOT, SOON
+from tests.integration.fleet import ROOT
 
 COLLECTION = "wirefleet.capture."
 MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
@@ -138,6 +138,8 @@ def run(request, tmp_path):
         fleet = request.getfixturevalue(place.fleet)
         if not undo:
             prepare(fleet, place, tmp_path)
+            if name == "campaign":
+                describe(fleet, place, tmp_path)
             before = fleet.ssh(place.host, place.shown)
             undo.append(lambda: put_back(fleet, place, before))
         groups = {group: {"hosts": {place.host: None}} for group in {play["hosts"] for play in made} - {place.host}}
@@ -161,10 +163,15 @@ def prepare(fleet, place: Place, tmp_path) -> None:
     if "/root/mlx4_core" in place.prepare:
         put(fleet, place.host, "/root/mlx4_core", driver(tmp_path))
     fleet.ssh(place.host, place.prepare)
+
+
+def describe(fleet, place: Place, tmp_path) -> None:
+    """Write the campaign that the examples run, with time to ask and arm the host more than once before its window."""
     campaign = (tmp_path / "campaigns") / "pfc-storm.yml"
     campaign.parent.mkdir()
     vantages = [{"hosts": place.host, "device": "eth1", "filter": "icmp"}]
-    campaign.write_text(yaml.safe_dump({"campaign_vantages": vantages, "campaign_start": SOON, "campaign_duration": "1s"}))
+    wanted = {"campaign_vantages": vantages, "campaign_start": fleet.soon(logins=20), "campaign_duration": "1s"}
+    campaign.write_text(yaml.safe_dump(wanted))
 
 
 def put_back(fleet, place: Place, before: str) -> None:

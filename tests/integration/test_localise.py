@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -13,7 +14,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -21,7 +21,7 @@ pytest.importorskip("duckdb")
 
 from ansible_collections.wirefleet.capture.plugins.plugin_utils.analysis import load, model, report
 
-from tests.integration.fleet import ROOT, wait_until
+from tests.integration.fleet import HUNG, ROOT, wait_until
 from tests.truth.keys import parquet_of
 
 PLACES = ("node1", "switch_in", "switch_out", "node2")
@@ -29,6 +29,9 @@ PACKETS, FIRST, MASK, VALUE = 2000, (1 << 24) - 700, 0x3F, 0x15
 SOURCES = (ROOT / "tests/traffic/roce_send.py", ROOT / "tests/traffic/roce_frames.py", ROOT / "plugins/module_utils/packets/roce.py")
 HOSTS = {"node1": "10.78.0.2", "node2": "10.78.0.3"}
 LOST = sum(1 for number in range(PACKETS) if (FIRST + number) % (1 << 24) & MASK == VALUE)
+#: How many packets pass each place, of both directions, and what one takes in a file that has 256 bytes of it.
+WANTED = {"node1": 2 * PACKETS, "switch_in": 2 * PACKETS, "switch_out": 2 * PACKETS - LOST, "node2": 2 * PACKETS - LOST}
+RECORD = 16 + 256
 
 
 def lab(fleet, *words):
@@ -55,12 +58,16 @@ def watched(pair, tmp_path):
             put(pair, host, path)
         pair.ssh(host, f"cd /root/wf && (tcpdump -i eth1 {' '.join(words)} {host}.pcap udp port 4791 >/dev/null 2>log </dev/null & echo $! >pid)")
 
+    def size(place):
+        return inside[place].stat().st_size if place in inside else int(pair.ssh(place, f"stat -c %s /root/wf/{place}.pcap"))
+
     def stop():
-        time.sleep(1.5)  # libpcap hands over what it has once a second
+        with contextlib.suppress(AssertionError):  # what was dropped never comes
+            wait_until(lambda: all(size(place) >= 24 + RECORD * count for place, count in WANTED.items()), 20, "a tcpdump has not all packets")
         said = {}
         for place, process in running.items():
             os.killpg(process.pid, signal.SIGINT)
-            said[place] = process.communicate(timeout=10)[0]
+            said[place] = process.communicate(timeout=60)[0]
         for host in HOSTS:
             pair.ssh(host, "kill -INT $(cat /root/wf/pid); while kill -0 $(cat /root/wf/pid) 2>/dev/null; do sleep 0.05; done")
             (tmp_path / f"{host}.pcap").write_bytes(base64.b64decode(pair.ssh(host, f"base64 -w0 /root/wf/{host}.pcap")))
@@ -68,8 +75,8 @@ def watched(pair, tmp_path):
         drops = {place: int(re.findall(r"(\d+) packets? dropped by kernel", said[place])[0]) for place in PLACES}
         return {place: tmp_path / f"{place}.pcap" for place in PLACES}, drops
 
-    wait_until(lambda: all(path.exists() and path.stat().st_size >= 24 for path in inside.values()), 10, "tcpdump in the switch did not begin")
-    wait_until(lambda: all("listening" in pair.ssh(host, "cat /root/wf/log", check=False) for host in HOSTS), 10, "tcpdump on a host did not begin")
+    wait_until(lambda: all(path.exists() and path.stat().st_size >= 24 for path in inside.values()), 120, "tcpdump in the switch did not begin")
+    wait_until(lambda: all("listening" in pair.ssh(host, "cat /root/wf/log", check=False) for host in HOSTS), 120, "tcpdump on a host did not begin")
     pair.stop = stop
     yield pair
     for process in running.values():
@@ -89,7 +96,7 @@ def send(fleet, host, peer, qp, first):
 
 def test_the_switch_is_named_and_the_count_is_right(watched, tmp_path):
     for sender in [send(watched, "node1", "node2", 0x1AE, FIRST), send(watched, "node2", "node1", 0x1A4, 5)]:
-        assert json.loads(sender.communicate(timeout=60)[0])["sent"] == PACKETS
+        assert json.loads(sender.communicate(timeout=HUNG)[0])["sent"] == PACKETS
     files, drops = watched.stop()
     assert int(lab(watched, "drop", "count", "node1")) == LOST
     vantages = [load.of_index(parquet_of(files[place], name=place), model.Vantage(place, drops=drops[place])) for place in PLACES]
@@ -107,7 +114,7 @@ def test_the_switch_is_named_and_the_count_is_right(watched, tmp_path):
 
 def test_what_one_capture_missed_is_not_the_networks_fault(watched, tmp_path):
     for sender in [send(watched, "node1", "node2", 0x1AE, FIRST), send(watched, "node2", "node1", 0x1A4, 5)]:
-        sender.communicate(timeout=60)
+        sender.communicate(timeout=HUNG)
     files, drops = watched.stop()
     thinned = tmp_path / "thinned.pcap"
     missed = thin(files["switch_out"], thinned)

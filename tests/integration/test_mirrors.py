@@ -48,7 +48,7 @@ class Mirrored:
     def __enter__(self):
         engine = "tcpdump -i eth1 -U -w m.pcap 'ip proto 47 or icmp' </dev/null >m.log 2>&1 &"
         self.fleet.ssh(MONITOR, f"{WITHIN}rm -f m.pcap m.log; {engine} within 'grep -q listening m.log' m.log")
-        self.fleet.ssh(SWITCH, f"ping -c 1 -W 5 {ADDRESSES[MONITOR]}")  # a tunnel sends nothing before it knows its neighbour
+        self.fleet.ssh(SWITCH, f"ping -c 1 -W 60 {ADDRESSES[MONITOR]}")  # a tunnel sends nothing before it knows its neighbour
         return self
 
     def __exit__(self, *_error) -> None:
@@ -61,9 +61,9 @@ class Mirrored:
         for sender, queued in sent.items():
             lines = base64.b64encode("\n".join(frame.hex() for frame in queued).encode()).decode()
             self.fleet.ssh(sender, f"echo {script} | base64 -d > s.py; echo {lines} | base64 -d | python3 s.py")
-        self.fleet.ssh(SWITCH, f"ping -c 1 -s {200 + batch} -W 5 {ADDRESSES[MONITOR]}")
+        self.fleet.ssh(SWITCH, f"ping -c 1 -s {200 + batch} -W 60 {ADDRESSES[MONITOR]}")
         seen = f"tcpdump -nr m.pcap 'icmp and dst host {ADDRESSES[MONITOR]} and ip[2:2] == {228 + batch}' 2>/dev/null | grep -q request"
-        wait_until(lambda: self.fleet.ssh(MONITOR, f"{seen} && echo yes", check=False), 20, "the monitor saw no ping")
+        wait_until(lambda: self.fleet.ssh(MONITOR, f"{seen} && echo yes", check=False), 120, "the monitor saw no ping")
         return sent
 
     def frames(self, tmp_path):

@@ -38,7 +38,7 @@ def endpoint(tmp_path_factory):
     log = folder / "log"
     with log.open("w") as out, subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=out) as server:
         try:
-            wait_until(lambda: "serving" in log.read_text() or server.poll() is not None, 120, "the store does not come up")
+            wait_until(lambda: "serving" in log.read_text() or server.poll() is not None, 800, "the store does not come up")
             assert server.poll() is None, log.read_text()
             found = f"http://127.0.0.1:{port}"
             asked(found, "make")

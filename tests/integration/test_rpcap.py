@@ -72,9 +72,15 @@ def listen(fleet, address, name, wanted):
     )
 
 
+def holds(fleet, name, count):
+    """Wait until the file has so many of the frames that were sent."""
+    held = str(24 + sum(16 + len(sent(number)) for number in range(count)))
+    wait_until(lambda: fleet.ssh(COLLECTOR, f"stat -c %s {FOLDER}/{name}.pcap") == held, 120, "the last frame")
+
+
 def ended(fleet, name):
     """Return (exit code, what was said, frames) once the client has ended."""
-    wait_until(lambda: fleet.ssh(COLLECTOR, f"cat {FOLDER}/{name}.rc", check=False), 30, "the client's end")
+    wait_until(lambda: fleet.ssh(COLLECTOR, f"cat {FOLDER}/{name}.rc", check=False), 120, "the client's end")
     code, log = fleet.ssh(COLLECTOR, f"cat {FOLDER}/{name}.rc"), fleet.ssh(COLLECTOR, f"cat {FOLDER}/{name}.log")
     return int(code), log, frames(base64.b64decode(fleet.ssh(COLLECTOR, f"base64 -w0 {FOLDER}/{name}.pcap")))
 
@@ -82,7 +88,9 @@ def ended(fleet, name):
 def test_what_is_sent_is_in_the_file_and_a_stop_is_clean(served):
     fleet, address = served
     listen(fleet, address, "whole", "ether proto 0x88b5")
-    fleet.ssh(COLLECTOR, f"python3 {FOLDER}/send.py 0 200; kill -INT $(cat {FOLDER}/whole.pid)")
+    fleet.ssh(COLLECTOR, f"python3 {FOLDER}/send.py 0 200")
+    holds(fleet, "whole", 200)
+    fleet.ssh(COLLECTOR, f"kill -INT $(cat {FOLDER}/whole.pid)")
     code, log, found = ended(fleet, "whole")
     assert code == 0, log
     assert found == [sent(number) for number in range(200)], log
@@ -94,8 +102,7 @@ def test_a_server_that_goes_in_mid_capture_leaves_all_that_came_and_a_reason(ser
     fleet, address = served
     listen(fleet, address, "cut", "ether proto 0x88b5")
     fleet.ssh(COLLECTOR, f"python3 {FOLDER}/send.py 0 100")
-    held = 24 + sum(16 + len(sent(number)) for number in range(100))
-    wait_until(lambda: fleet.ssh(COLLECTOR, f"stat -c %s {FOLDER}/cut.pcap") == str(held), 20, "the last frame")
+    holds(fleet, "cut", 100)
     fleet.ssh(SERVER, f"systemctl kill -s KILL {UNIT}")
     code, log, found = ended(fleet, "cut")
     assert (code, found) == (1, [sent(number) for number in range(100)])
@@ -129,7 +136,7 @@ def test_a_session_captures_by_rpcap(served):
     started = fleet.module(COLLECTOR, "capture_session", {"state": "started", "session": checked["session"]})
     assert started["changed"], started
     log = f"/var/lib/wirefleet/{run}/vantages/node1__sw1/log/engine.log"
-    wait_until(lambda: "listening" in fleet.ssh(COLLECTOR, f"cat {log}", check=False), 20, "the engine to listen")
+    wait_until(lambda: "listening" in fleet.ssh(COLLECTOR, f"cat {log}", check=False), 120, "the engine to listen")
     fleet.ssh(COLLECTOR, f"python3 {FOLDER}/send.py 0 60")
     stopped = fleet.module(COLLECTOR, "capture_session", {"state": "stopped", "campaign": run})
     assert stopped["changed"], stopped

@@ -15,7 +15,7 @@ import termios
 import pyte
 import yaml
 
-from tests.integration.fleet import SOON
+from tests.integration.fleet import HUNG
 
 COLUMNS, LINES = 48, 12
 
@@ -24,7 +24,7 @@ def test_progress_is_one_table_that_fits_the_window(pair, tmp_path):
     file = pathlib.Path(pair.inventory).parent / "campaigns" / "terminal.yml"
     file.parent.mkdir(exist_ok=True)
     vantages = [{"hosts": "tcp_hosts", "device": ["eth0", "eth1"]}]
-    file.write_text(yaml.safe_dump({"campaign_vantages": vantages, "campaign_start": SOON, "campaign_duration": "4s"}))
+    file.write_text(yaml.safe_dump({"campaign_vantages": vantages, "campaign_start": pair.soon(), "campaign_duration": "4s"}))
     words = ["-e", "campaign=terminal", "-e", f"campaign_evidence_root={tmp_path / 'evidence'}"]
     shown = on_terminal(pair, pair.playbook_words("capture_campaign.yml", *words))
     tables = [number for number, line in enumerate(shown) if line.startswith("vantage") and " left" in line]
@@ -52,5 +52,5 @@ def on_terminal(fleet, argv):
         pass
     finally:
         os.close(master)
-    assert process.wait(30) == 0, screen.display
+    assert process.wait(HUNG) == 0, screen.display
     return [line.rstrip() for line in screen.display]

@@ -14,6 +14,8 @@ if t.TYPE_CHECKING:
     from .fleet import Host
 
 SSH_ARGS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+#: A host that shares a busy machine takes longer to answer than the 10 s that Ansible gives one.
+ANSWERS_S = 60
 
 
 def inventory(hosts: Iterable[Host], key: str, control_path_dir: str) -> str:
@@ -32,6 +34,7 @@ def inventory(hosts: Iterable[Host], key: str, control_path_dir: str) -> str:
         "ansible_ssh_private_key_file": key,
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_ssh_common_args": SSH_ARGS,
+        "ansible_ssh_timeout": ANSWERS_S,
         "ansible_control_path_dir": control_path_dir,
     }
     return json.dumps({"all": {"children": {"fleet": {"hosts": members, "vars": variables}, **groups}}}, indent=2) + "\n"

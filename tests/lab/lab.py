@@ -24,7 +24,7 @@ from .user import require
 
 MAKERS = {"namespace": namespace.start, "uml": uml.start, "qemu": qemu.start}
 #: An emulated CPU beside busy neighbours takes its time.
-BOOT_SECONDS = {"namespace": 120, "uml": 120, "qemu": 300}
+BOOT_SECONDS = {"namespace": 600, "uml": 600, "qemu": 800}
 #: What takes long and is cached: built before the hub exists.
 PREPARE = {
     "namespace": lambda hosts: [rootfs(suite) for suite in sorted({host.suite for host in hosts if host.kind == "namespace"})],

@@ -24,7 +24,7 @@ REQUIREMENTS = ("swift==2.38.3",)
 ACCESS_KEY, SECRET_KEY = "lab:keeper", "a-secret-of-the-lab"
 #: The servers behind the proxy listen on the loopback interface, on the ports that follow the proxy's.
 BEHIND = ("object", "container", "account")
-STARTS_S = 60
+STARTS_S = 600
 
 _STORAGE = """\
 [DEFAULT]

@@ -11,14 +11,14 @@ shift 2
 mkdir -p /run/openvswitch /var/log/openvswitch
 [ -e /etc/openvswitch/conf.db ] || ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
 ovsdb-server /etc/openvswitch/conf.db --remote=punix:/run/openvswitch/db.sock --pidfile --log-file --detach --no-chdir -vconsole:off
-ovs-vsctl --timeout=10 --no-wait init
+ovs-vsctl --timeout=120 --no-wait init
 ovs-vswitchd --pidfile --log-file --detach --no-chdir --disable-system -vconsole:off
 words=()
 for port; do
   ip link set "$port" up
   words+=(-- add-port br0 "$port")
 done
-ovs-vsctl --timeout=10 \
+ovs-vsctl --timeout=120 \
   -- add-br uplink -- set Bridge uplink datapath_type=netdev -- add-port uplink "$device" \
   -- add-br br0 -- set Bridge br0 datapath_type=netdev "${words[@]}" \
   -- add-port uplink to-br0 -- set Interface to-br0 type=patch options:peer=to-uplink \
@@ -26,7 +26,7 @@ ovs-vsctl --timeout=10 \
 ip address del "$address" dev "$device"
 ip address add "$address" dev uplink
 ip link set uplink up
-for _ in $(seq 100); do
+for _ in $(seq 2400); do
   if ovs-appctl ovs/route/show | grep -q "dev uplink"; then exit 0; fi
   sleep 0.05
 done

@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 import typing as t
 
 import pytest
@@ -71,10 +72,22 @@ class Box:
         result: dict[str, t.Any] = json.loads(done.stdout)
         return result
 
+    def listens(self, folder: str) -> None:
+        """Wait until the window of the session in *folder* is open and each of its engines listens."""
+        until = time.monotonic() + 240
+        while not _all_listen(json.loads(self.run("cat", f"{folder}/heartbeat.json") or "{}")):
+            assert time.monotonic() < until, self.run("sh", "-c", f"cat {folder}/result.json {folder}/supervisor.log {folder}/vantages/*/log/*")
+            time.sleep(0.05)
+
     def restored(self, campaign: str) -> dict[str, str]:
         """Put back what *campaign* changed and return {setting: outcome}."""
         done = self.module("capture_session", campaign=campaign, state="restored")
         return {row["key"][2]: row["outcome"] for row in done.get("restored", [])} or {"msg": done.get("msg", "")}
+
+
+def _all_listen(heartbeat: dict[str, t.Any]) -> bool:
+    states = {vantage["state"] for vantage in heartbeat.get("vantages", [])}
+    return heartbeat.get("state") == "capturing" and states == {"listening"}
 
 
 @pytest.fixture

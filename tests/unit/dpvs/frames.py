@@ -25,13 +25,21 @@ ARP = _MACS + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x800, 6, 4, 1) + _MACS[6:]
 
 _SEND = """
 import socket, sys
-with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-    wire.bind((sys.argv[1], 0))
-    for frame in sys.argv[2:]:
-        wire.send(bytes.fromhex(frame))
+near, far = (socket.socket(socket.AF_PACKET, socket.SOCK_RAW) for _end in range(2))
+near.bind((sys.argv[1], 0))
+far.bind((sys.argv[2], 3))
+far.settimeout(60)
+left = [bytes.fromhex(frame) for frame in sys.argv[3:]]
+for frame in left:
+    near.send(frame)
+while left:
+    frame = far.recv(2048)
+    left = [one for one in left if one != frame]
 """
 
 
 def send(netns: str, interface: str, frames: list[bytes]) -> None:
-    done = run("python3", "-c", _SEND, interface, *(frame.hex() for frame in frames), netns=netns)
+    """Send *frames*, each another one, and return once they came out at the far end, when whoever is to have a copy was given it."""
+    far = {"w0": "w1", "w1": "w0"}[interface]
+    done = run("python3", "-c", _SEND, interface, far, *(frame.hex() for frame in frames), netns=netns, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -154,11 +154,13 @@ def test_a_hung_dpvs_is_not_waited_for(make: Make, box: Box, forward2kni: bool) 
     assert not forwards(dpvs)
 
 
-def test_a_starting_dpvs_is_told_from_one_that_runs(make: Make, box: Box) -> None:
-    dpvs = make(start_delay="7")
+def test_a_starting_dpvs_is_told_from_one_that_runs(make: Make, box: Box, tmp_path: pathlib.Path) -> None:
+    gate = tmp_path / "gate"
+    dpvs = make(start_gate=str(gate))
     dpvs.launch()
     dpvs.wait(dpvs.ipc.exists)
     assert "it is starting" in box.module("dpvs_link", ports=["dpdk0"], forward2kni=True, ipc_file=str(dpvs.ipc))["msg"]
+    gate.touch()
     dpvs.wait(dpvs.serves)
     assert box.module("dpvs_link", ports=["dpdk0"], forward2kni=True, ipc_file=str(dpvs.ipc))["changed"] is True
 

@@ -68,6 +68,7 @@ def test_the_inventory_has_every_host_in_its_groups() -> None:
     }  # fmt: skip
     assert children["fleet"]["vars"]["ansible_ssh_private_key_file"] == "/key"
     assert children["fleet"]["vars"]["ansible_control_path_dir"] == "/cp"
+    assert children["fleet"]["vars"]["ansible_ssh_timeout"] == 60
 
 
 @pytest.mark.parametrize(

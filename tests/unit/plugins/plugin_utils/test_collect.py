@@ -10,10 +10,11 @@ import hashlib
 import json
 import os
 import random
+import signal
 import struct
 import subprocess
 import sys
-import time
+import types
 
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
@@ -101,29 +102,42 @@ def test_collect_verifies_and_lets_the_host_remove(host, run, tmp_path, way, cod
     assert not (host / "vantages" / "node1__eth1" / "raw" / "0001.pcap").exists()
 
 
+#: Collects what the words after folder and id of the run serve, and is killed in the second segment of a file.
+KILLED = """
+import os, signal, sys
+from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, collect, evidence
+
+class Cut:
+    def __init__(self, answer):
+        self._answer = answer
+
+    @property
+    def header(self):
+        return self._answer.header
+
+    def __iter__(self):
+        yield next(iter(self._answer))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Stream(channel.Stream):
+    def get(self, wanted):
+        for number, answer in enumerate(super().get(wanted)):
+            yield Cut(answer) if number else answer
+
+run = evidence.Run(*sys.argv[1:3])
+collect.Collector(run, "node1", lambda: Stream(sys.argv[3:], 300), "never").collect()
+"""
+
+
 def test_a_killed_collection_goes_on_at_its_segment(host, run, tmp_path):
     raw = host / "vantages" / "node1__eth1" / "raw" / "0001.pcap"
     raw.write_bytes(pcap(200_000, 1200))
     sha, size = everything(host), raw.stat().st_size
     assert size > 3 * SEGMENT
-    record = run.path(evidence.WORK, "host.node1.json")
-    program = (
-        "import sys; from ansible_collections.wirefleet.capture.plugins.plugin_utils import channel, collect, evidence;"
-        f"run = evidence.Run({os.path.dirname(run.folder)!r}, {run.id!r});"
-        f"collect.Collector(run, 'node1', lambda: channel.Stream({serve(host)!r}, 30), 'never').collect()"
-    )
-    first = subprocess.Popen(
-        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    )
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and first.poll() is None:
-        with open(record, encoding="utf-8") as handle:
-            files = json.load(handle).get("files", {})
-        if len(files.get("vantages/node1__eth1/raw/0001.pcap", {}).get("segments", [])) >= 1:
-            break
-        time.sleep(0.01)
-    first.kill()
-    first.wait()
+    words = [sys.executable, "-c", KILLED, os.path.dirname(run.folder), run.id, *serve(host)]
+    killed = subprocess.run(words, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
+    assert SEGMENT < os.path.getsize(run.path("vantages/node1__eth1/raw/0001.pcap")) < 2 * SEGMENT
     before = run.record("node1")["files"]["vantages/node1__eth1/raw/0001.pcap"]
     assert not before["done"] and before["segments"]
 
@@ -307,13 +321,13 @@ def test_escalation_answers_one_prompt_and_keeps_what_follows():
         assert opened.ask({"op": "time"}) == {"t_ns": 5}
 
 
-def test_clock_offset_takes_the_fastest_exchange():
-    answers = iter([0.05, 0.0, 0.02])
+def test_clock_offset_takes_the_fastest_exchange(monkeypatch):
+    trips, ours = iter([50_000_000, 4_000_000, 20_000_000]), [0]
+    monkeypatch.setattr(channel, "time", types.SimpleNamespace(time_ns=lambda: ours[0], monotonic_ns=lambda: ours[0]))
 
     def exchange():
-        time.sleep(next(answers))
-        return time.time_ns() + 10_000_000_000
+        ours[0] += next(trips)
+        return ours[0] + 10_000_000_000
 
     found = channel.clock_offset(exchange)
-    assert found["error_s"] < 0.02
-    assert found["offset_s"] == pytest.approx(10.0, abs=0.02)
+    assert found == {"offset_s": pytest.approx(10.002), "error_s": pytest.approx(0.002)}, "at the end of the trip, not in its middle"

@@ -26,7 +26,7 @@ from ansible_collections.wirefleet.capture.plugins.plugin_utils.progress import 
 view = Terminal()
 for line in sys.stdin:
     view.show([Row(*row) for row in json.loads(line)])
-    print("drawn", file=sys.stderr, flush=True)
+    print(end="\\0", flush=True)
 """
 
 
@@ -45,7 +45,7 @@ class Window:
         self._stream.feed(b"TASK [Arm]\r\nchanged: [node1]\r\n")
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", DRAWER], stdin=subprocess.PIPE, stdout=slave, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", DRAWER], stdin=subprocess.PIPE, stdout=slave, text=True,
             env={**environment, "TERM": "xterm", "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
         os.close(slave)
@@ -54,14 +54,15 @@ class Window:
         """Draw *rows* and return the lines of the screen that are not empty."""
         self._process.stdin.write(json.dumps(rows) + "\n")
         self._process.stdin.flush()
-        assert self._process.stderr.readline() == "drawn\n"
-        self._stream.feed(os.read(self._master, 1 << 16))
+        drawn = b""
+        while not drawn.endswith(b"\0"):
+            drawn += os.read(self._master, 1 << 16)
+        self._stream.feed(drawn[:-1])
         return [line.rstrip() for line in self.screen.display if line.strip()]
 
     def close(self):
         self._process.stdin.close()
-        self._process.stderr.close()
-        self._process.wait(10)
+        self._process.wait(60)
         os.close(self._master)
 
 
