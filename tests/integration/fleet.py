@@ -82,21 +82,25 @@ class Fleet:
 
     def sequence(self, host: str, *calls: tuple[str, dict[str, t.Any]]) -> list[dict[str, t.Any]]:
         """Run modules of the collection, (name, arguments) each, one after the other on *host* and return their results, of failures too."""
+        return self.sequences(host, *calls)[host]
+
+    def sequences(self, pattern: str, *calls: tuple[str, dict[str, t.Any]]) -> dict[str, list[dict[str, t.Any]]]:
+        """Run modules one after the other on the hosts of *pattern* at once and return their results by host, of failures too."""
         with tempfile.TemporaryDirectory() as folder:
-            file = pathlib.Path(folder, "results.json")
             tasks: list[dict[str, t.Any]] = [
                 {f"wirefleet.capture.{name}": arguments, "register": f"result_{number}", "ignore_errors": True}
                 for number, (name, arguments) in enumerate(calls)
             ]
             results = ", ".join(f"result_{number}" for number in range(len(calls)))
-            keep = {"content": f"{{{{ [{results}] | to_json }}}}", "dest": str(file), "mode": "0600"}
+            keep = {"content": f"{{{{ [{results}] | to_json }}}}", "dest": f"{folder}/{{{{ inventory_hostname }}}}.json", "mode": "0600"}
             tasks.append({"ansible.builtin.copy": keep, "delegate_to": "localhost"})
             play = pathlib.Path(folder, "play.yml")
-            play.write_text(json.dumps([{"hosts": host, "gather_facts": False, "tasks": tasks}]))
+            play.write_text(json.dumps([{"hosts": pattern, "gather_facts": False, "tasks": tasks}]))
             done = self.inside("ansible-playbook", "-i", self.inventory, str(play))
-            if not file.exists():
+            found = {path.stem: json.loads(path.read_text()) for path in pathlib.Path(folder).glob("*.json")}
+            if not found:
                 raise RuntimeError(done.stdout + done.stderr)
-            return t.cast("list[dict[str, t.Any]]", json.loads(file.read_text()))
+            return found
 
     def power_cycle(self, host: str) -> None:
         """Press a guest's reset button and return when it answers again."""

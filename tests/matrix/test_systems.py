@@ -20,11 +20,9 @@ import pytest
 import yaml
 
 from tests.integration.fleet import ROOT, wait_until
-from tests.lab.fleet import fleet
+from tests.matrix.hosts import ADDRESS, DEVICE, everywhere, on_each, outcomes, restored, shown
 from tests.matrix.page import SUITES
 
-DEVICE = "eth1"
-ADDRESS = {host.name: host.data_address for host in fleet("systems")}
 #: Whom each host sends to.
 PEER = dict(zip(SUITES, (*SUITES[1:], SUITES[0])))
 SHOWN = f"ethtool -k {DEVICE} | grep -E '^(generic-receive|tcp-segmentation)-offload'; sysctl net.core.somaxconn net.core.rmem_max"
@@ -37,7 +35,6 @@ FLOORS = {
 READ_ONLY = {"systems": "net.core.rmem_max", "kernels": "kernel.ngroups_max"}
 #: Seconds in which what is waited for has happened also on a machine that has much else to do.
 LONG = 300
-on_each = pytest.mark.parametrize("suite", SUITES)
 
 
 @pytest.fixture(scope="module")
@@ -45,25 +42,7 @@ def before(systems):
     """What the hosts show; kernels differ in whether veth begins with GRO."""
     for suite in SUITES:
         systems.ssh(suite, f"ethtool -K {DEVICE} gro off")
-    return shown(systems)
-
-
-def shown(systems):
-    return {suite: systems.ssh(suite, SHOWN) for suite in SUITES}
-
-
-def everywhere(systems, name, arguments, check=False):
-    found = systems.modules("fleet", name, arguments, check=check)
-    assert set(found) == set(SUITES), found
-    return found
-
-
-def restored(systems):
-    return everywhere(systems, "capture_session", {"campaign": "standing", "state": "restored"})
-
-
-def outcomes(result):
-    return {(row["key"][0], row["key"][2]): row["outcome"] for row in result["restored"]}
+    return shown(systems, SHOWN)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +50,10 @@ def features(systems, before):
     """Features foreseen, set, set again and put back, with what ethtool shows in between."""
     wanted = {"device": DEVICE, "features": {"tso": False, "gro": True}}
     return {
-        "foreseen": everywhere(systems, "ethtool", wanted, check=True), "untouched": shown(systems),
-        "done": everywhere(systems, "ethtool", wanted), "changed": shown(systems),
+        "foreseen": everywhere(systems, "ethtool", wanted, check=True), "untouched": shown(systems, SHOWN),
+        "done": everywhere(systems, "ethtool", wanted), "changed": shown(systems, SHOWN),
         "again": everywhere(systems, "ethtool", wanted),
-        "restored": restored(systems), "after": shown(systems),
+        "restored": restored(systems), "after": shown(systems, SHOWN),
     }  # fmt: skip
 
 
@@ -111,7 +90,7 @@ def refused(systems, before):
         "flag": everywhere(systems, "ethtool", {"device": DEVICE, "private_flags": {"sniffer": True}}),
         "feature": everywhere(systems, "ethtool", {"device": DEVICE, "features": {"grooo": False}}),
         "module": everywhere(systems, "modprobe_options", {"name": "no_such", "options": {"max": 1}}),
-        "after": shown(systems),
+        "after": shown(systems, SHOWN),
     }
 
 
@@ -129,10 +108,10 @@ def test_what_a_driver_has_not_is_refused(refused, before, suite):
 def floors(systems, fleet_name, before):
     wanted = {"values": FLOORS[fleet_name]}
     return {
-        "done": everywhere(systems, "sysctl_floor", wanted), "changed": shown(systems),
+        "done": everywhere(systems, "sysctl_floor", wanted), "changed": shown(systems, SHOWN),
         "again": everywhere(systems, "sysctl_floor", wanted),
-        "restored": restored(systems), "after": shown(systems),
-        "readonly": everywhere(systems, "sysctl_floor", {"values": {READ_ONLY[fleet_name]: 1 << 30}}), "end": shown(systems),
+        "restored": restored(systems), "after": shown(systems, SHOWN),
+        "readonly": everywhere(systems, "sysctl_floor", {"values": {READ_ONLY[fleet_name]: 1 << 30}}), "end": shown(systems, SHOWN),
     }  # fmt: skip
 
 
