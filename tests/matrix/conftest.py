@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def fleet_of(item: pytest.Item) -> str | None:
     """Return the name of the fleet that a test runs on."""
-    return item.callspec.params.get("fleet_name") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+    return str(item.callspec.params.get("fleet_name")) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
 
 
 @pytest.fixture(scope="session", params=page.FLEETS)

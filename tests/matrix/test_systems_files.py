@@ -33,11 +33,11 @@ def worked(systems, tmp_path_factory):
     file.write_bytes(wrapped.pcap([*MIRRORED, OTHER]))
     for suite in SUITES:
         systems.put(suite, file, folder=FOLDER)
-    calls = [
+    calls = (
         ("pcap_decap", {"src": f"{FOLDER}/mirror.pcap", "dest": f"{FOLDER}/frames.pcap", "rest": f"{FOLDER}/rest.pcap.gz"}),
         ("pcap_split", {"src": f"{FOLDER}/frames.pcap", "dest": f"{FOLDER}/pieces", "packets": 10}),
         ("pcap_index", {"src": PIECES, "dest": f"{FOLDER}/frames.keys", "vantage": "here", "jobs": 2}),
-    ]
+    )
     said = in_turn(systems, *calls)
     made = {suite: unpacked(systems.ssh(suite, f"tar -c -C {FOLDER} . | base64 -w0; rm -r {FOLDER}")) for suite in SUITES}
     return said, made
@@ -45,7 +45,7 @@ def worked(systems, tmp_path_factory):
 
 def unpacked(text):
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(text))) as archive:
-        return {member.name[2:]: archive.extractfile(member).read() for member in archive if member.isfile()}
+        return {member.name[2:]: member_file.read() for member in archive if (member_file := archive.extractfile(member))}
 
 
 @on_each
