@@ -84,21 +84,31 @@ class Fleet:
 
         With *check* nothing is changed, and the results have what --diff shows.
         """
+        return self.sequences(host, *calls, check=check)[host]
+
+    def sequences(
+        self, pattern: str, *calls: tuple[str, dict[str, t.Any]], check: bool = False
+    ) -> dict[str, list[dict[str, t.Any]]]:
+        """Do so on the hosts of *pattern* at once and return their results by host."""
         with tempfile.TemporaryDirectory() as folder:
-            file = pathlib.Path(folder, "results.json")
             tasks: list[dict[str, t.Any]] = [
                 {f"wirefleet.capture.{name}": arguments, "register": f"result_{number}", "ignore_errors": True}
                 for number, (name, arguments) in enumerate(calls)
             ]
             results = ", ".join(f"result_{number}" for number in range(len(calls)))
-            keep = {"content": f"{{{{ [{results}] | to_json }}}}", "dest": str(file), "mode": "0600"}
+            keep = {"content": f"{{{{ [{results}] | to_json }}}}", "dest": f"{folder}/{{{{ inventory_hostname }}}}.json", "mode": "0600"}
             tasks.append({"ansible.builtin.copy": keep, "delegate_to": "localhost", "check_mode": False, "diff": False})
             play = pathlib.Path(folder, "play.yml")
-            play.write_text(json.dumps([{"hosts": host, "gather_facts": False, "tasks": tasks}]))
+            play.write_text(json.dumps([{"hosts": pattern, "gather_facts": False, "tasks": tasks}]))
             done = self.inside("ansible-playbook", "-i", self.inventory, str(play), *(["--check", "--diff"] if check else []))
-            if not file.exists():
+            found = {path.stem: json.loads(path.read_text()) for path in pathlib.Path(folder).glob("*.json")}
+            if not found:
                 raise RuntimeError(done.stdout + done.stderr)
-            return t.cast("list[dict[str, t.Any]]", json.loads(file.read_text()))
+            return found
+
+    def set_clocks(self) -> None:
+        """Set the clocks of hosts that have one of their own, which lose time while the machine is busy."""
+        subprocess.run(self._verb("clocks"), cwd=ROOT, check=True)
 
     def soon(self, logins: int = 12) -> str:
         """Return when a campaign's window is to open: far enough away to ask and arm the hosts first, which takes less than *logins* do."""

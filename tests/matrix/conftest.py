@@ -27,6 +27,17 @@ def pytest_configure(config: pytest.Config) -> None:
     outcomes: dict[str, dict[tuple[str, str], str]] = {name: {} for name in page.FLEETS}
     config.stash[OUTCOMES] = outcomes
     config.stash[VERSIONS] = {}
+    config.addinivalue_line("markers", "own_kernel: changes the kernel, so that only hosts with one of their own take part")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what changes the kernel where that is the machine's."""
+    items[:] = [item for item in items if not (item.get_closest_marker("own_kernel") and fleet_of(item) == "systems")]
+
+
+def fleet_of(item: pytest.Item) -> str | None:
+    """Return the name of the fleet that a test runs on."""
+    return str(item.callspec.params.get("fleet_name")) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
 
 
 @pytest.fixture(scope="session", params=page.FLEETS)

@@ -18,13 +18,12 @@ from functools import partial
 
 import pytest
 import yaml
+from ansible_collections.wirefleet.capture.plugins.module_utils.packets.index_files import Wish, index
 
 from tests.integration.fleet import ROOT, wait_until
-from tests.lab.fleet import fleet
+from tests.matrix.hosts import ADDRESS, DEVICE, everywhere, on_each, outcomes, restored, rows, shown
 from tests.matrix.page import SUITES
 
-DEVICE = "eth1"
-ADDRESS = {host.name: host.data_address for host in fleet("systems")}
 #: Whom each host sends to.
 PEER = dict(zip(SUITES, (*SUITES[1:], SUITES[0])))
 SHOWN = f"ethtool -k {DEVICE} | grep -E '^(generic-receive|tcp-segmentation)-offload'; sysctl net.core.somaxconn net.core.rmem_max"
@@ -37,7 +36,6 @@ FLOORS = {
 READ_ONLY = {"systems": "net.core.rmem_max", "kernels": "kernel.ngroups_max"}
 #: Seconds in which what is waited for has happened also on a machine that has much else to do.
 LONG = 300
-on_each = pytest.mark.parametrize("suite", SUITES)
 
 
 @pytest.fixture(scope="module")
@@ -45,25 +43,7 @@ def before(systems):
     """What the hosts show; kernels differ in whether veth begins with GRO."""
     for suite in SUITES:
         systems.ssh(suite, f"ethtool -K {DEVICE} gro off")
-    return shown(systems)
-
-
-def shown(systems):
-    return {suite: systems.ssh(suite, SHOWN) for suite in SUITES}
-
-
-def everywhere(systems, name, arguments, check=False):
-    found = systems.modules("fleet", name, arguments, check=check)
-    assert set(found) == set(SUITES), found
-    return found
-
-
-def restored(systems):
-    return everywhere(systems, "capture_session", {"campaign": "standing", "state": "restored"})
-
-
-def outcomes(result):
-    return {(row["key"][0], row["key"][2]): row["outcome"] for row in result["restored"]}
+    return shown(systems, SHOWN)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +51,10 @@ def features(systems, before):
     """Features foreseen, set, set again and put back, with what ethtool shows in between."""
     wanted = {"device": DEVICE, "features": {"tso": False, "gro": True}}
     return {
-        "foreseen": everywhere(systems, "ethtool", wanted, check=True), "untouched": shown(systems),
-        "done": everywhere(systems, "ethtool", wanted), "changed": shown(systems),
+        "foreseen": everywhere(systems, "ethtool", wanted, check=True), "untouched": shown(systems, SHOWN),
+        "done": everywhere(systems, "ethtool", wanted), "changed": shown(systems, SHOWN),
         "again": everywhere(systems, "ethtool", wanted),
-        "restored": restored(systems), "after": shown(systems),
+        "restored": restored(systems), "after": shown(systems, SHOWN),
     }  # fmt: skip
 
 
@@ -111,7 +91,7 @@ def refused(systems, before):
         "flag": everywhere(systems, "ethtool", {"device": DEVICE, "private_flags": {"sniffer": True}}),
         "feature": everywhere(systems, "ethtool", {"device": DEVICE, "features": {"grooo": False}}),
         "module": everywhere(systems, "modprobe_options", {"name": "no_such", "options": {"max": 1}}),
-        "after": shown(systems),
+        "after": shown(systems, SHOWN),
     }
 
 
@@ -129,10 +109,10 @@ def test_what_a_driver_has_not_is_refused(refused, before, suite):
 def floors(systems, fleet_name, before):
     wanted = {"values": FLOORS[fleet_name]}
     return {
-        "done": everywhere(systems, "sysctl_floor", wanted), "changed": shown(systems),
+        "done": everywhere(systems, "sysctl_floor", wanted), "changed": shown(systems, SHOWN),
         "again": everywhere(systems, "sysctl_floor", wanted),
-        "restored": restored(systems), "after": shown(systems),
-        "readonly": everywhere(systems, "sysctl_floor", {"values": {READ_ONLY[fleet_name]: 1 << 30}}), "end": shown(systems),
+        "restored": restored(systems), "after": shown(systems, SHOWN),
+        "readonly": everywhere(systems, "sysctl_floor", {"values": {READ_ONLY[fleet_name]: 1 << 30}}), "end": shown(systems, SHOWN),
     }  # fmt: skip
 
 
@@ -202,7 +182,7 @@ def traffic(systems):
         target = ADDRESS[PEER[suite]]
         wait_until(partial(systems.ssh, PEER[suite], f"ss -Hltn sport = {PORT}"), LONG, "nobody listens")
         systems.ssh(suite, f"ping -q -i 0.1 {target} > /dev/null 2>&1 &")
-        systems.ssh(suite, f"python3 /var/tmp/tcp_bulk.py send --target {target} --port {PORT} --seconds 600 --rate 1e6 > /dev/null 2>&1 &")
+        systems.ssh(suite, f"python3 /var/tmp/tcp_bulk.py send --target {target} --port {PORT} --seconds 600 --rate 2e5 > /dev/null 2>&1 &")
     yield
     for suite in SUITES:
         systems.ssh(suite, "pkill ping; pkill -f tcp_bulk.py", check=False)
@@ -210,27 +190,40 @@ def traffic(systems):
 
 @pytest.fixture(scope="module")
 def campaign(systems, before, traffic, tmp_path_factory):
-    """One campaign over all hosts, from the plan to verified evidence."""
+    """One campaign over all hosts, from the plan to verified evidence: packet keys first, then the captures."""
     root, began = tmp_path_factory.mktemp("evidence"), time.monotonic()
     everywhere(systems, "capture_info", {"campaign": "none"})
     # What asks and arms are two calls that do more; how long they take is the machine's affair.
-    start = 15 + 6 * (time.monotonic() - began)
+    start = 25 + 6 * (time.monotonic() - began)
     text = {
-        "campaign_vantages": [{"hosts": "tcp_hosts", "device": DEVICE, "filter": f"icmp or tcp port {PORT}"}],
-        "campaign_start": f"+{start:.0f}s", "campaign_duration": "4s", "campaign_limits": {"bytes": "50M", "min_free": "1%"},
-        "campaign_settings": {"ethtool": {"features": {"tso": False, "gro": True}}},
+        "campaign_vantages": [{"hosts": "tcp_hosts", "device": DEVICE, "filter": f"icmp or tcp port {PORT}"}], "campaign_collect": "index",
+        "campaign_start": f"+{start:.0f}s", "campaign_lead": "10s", "campaign_duration": "4s",
+        "campaign_limits": {"bytes": "50M", "min_free": "1%"}, "campaign_settings": {"ethtool": {"features": {"tso": False, "gro": True}}},
+        # A User-Mode Linux kernel's clock loses time while the machine is busy.
+        "campaign_max_clock_error": "10s",
     }  # fmt: skip
     file = pathlib.Path(systems.inventory).parent / "campaigns" / "systems.yml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(yaml.safe_dump(text))
-    done = systems.playbook("capture_campaign.yml", "-e", "campaign=systems", "-e", f"campaign_evidence_root={root}")
-    assert done.returncode == 0, done.stdout
-    (folder,) = [path for path in root.iterdir() if path.suffix != ".partial"]
-    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
-    found = json.loads((folder / "campaign.json").read_text())
+    words = "-e", "campaign=systems", "-e", f"campaign_evidence_root={root}"
+    systems.set_clocks()
+    keys = evidence(systems.playbook("capture_campaign.yml", *words), root)
+    whole = evidence(systems.playbook("collect.yml", *words, "-e", "campaign_collect=whole"), root / "whole")
+    found = json.loads((whole / "campaign.json").read_text())
     vantages = {vantage["host"]: vantage for vantage in found["vantages"]}
-    packets = {suite: captured(folder / "vantages" / vantage["vantage_id"]) for suite, vantage in vantages.items()}
-    return {"vantages": vantages, "packets": packets, "window": (found["window"]["t0_ns"] / 1e9, found["window"]["t1_ns"] / 1e9)}
+    files = {suite: capture(whole / "vantages" / vantage["vantage_id"]) for suite, vantage in vantages.items()}
+    return {
+        "vantages": vantages, "window": (found["window"]["t0_ns"] / 1e9, found["window"]["t1_ns"] / 1e9), "keys": keys, "files": files,
+        "packets": {suite: packets(path) for suite, path in files.items()},
+    }  # fmt: skip
+
+
+def evidence(done, root):
+    """Return the folder that a playbook published in *root*, each file of which is as it says itself."""
+    assert done.returncode == 0, done.stdout
+    (folder,) = [path for path in root.iterdir() if path.suffix != ".partial" and path.name != "whole"]
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    return folder
 
 
 @on_each
@@ -257,10 +250,24 @@ def echoes(lines, path, begin=0.0, end=float("inf")):
     return [int(number) for number in numbers]
 
 
-def captured(folder):
-    """Return what tcpdump says of the packets that a vantage brought home, with times in seconds since 1970."""
+def capture(folder):
     (path,) = folder.rglob("*.pcap")
+    return path
+
+
+def packets(path):
+    """Return what tcpdump says of the packets that a vantage brought home, with times in seconds since 1970."""
     return subprocess.run(["tcpdump", "-n", "-tt", "-r", str(path)], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+@on_each
+def test_packet_keys_come_home(campaign, suite, tmp_path):
+    """`campaign_collect: index`: each host makes the packet keys of its capture, which are those that are made of it here."""
+    name = campaign["vantages"][suite]["vantage_id"]
+    assert not list(campaign["keys"].rglob("*.pcap*"))
+    index(Wish([str(campaign["files"][suite])], str(tmp_path / "here.keys"), name))
+    found = rows(campaign["keys"] / "vantages" / name / "keys/index.keys")
+    assert found == rows(tmp_path / "here.keys") and len(found) == 152 * len(campaign["packets"][suite])
 
 
 @on_each
