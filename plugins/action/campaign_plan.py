@@ -74,7 +74,7 @@ class ActionModule(CampaignAction):
         known, collect = evidence.runs(root), self.asked("campaign_collect", COLLECT)
         if not wanted:
             raise units.Unusable(
-                f"Say which campaign: add -e campaign=NAME, which means its latest run, or the id of a run. "
+                f"Say which campaign: add -e campaign=NAME, which means its open or else its latest published run, or the id of a run. "
                 f"{root} has {listed(known)}; playbooks/status.yml lists what the hosts hold."
             )
         chosen = evidence.choose(known, units.check_name(wanted))

@@ -33,8 +33,8 @@ options:
   state:
     description:
       - V(new) plans a new run.
-      - V(found) looks for the run on this controller; a name means its open run. Two open runs of one name are an
-        error that lists both.
+      - V(found) looks for the run on this controller; a name means its open run, or else its latest published one, or
+        else its latest plan. Two open runs of one name are an error that lists both.
       - V(rebuilt) makes the plan again from what the hosts remember, for a controller that lost it or never had it.
     type: str
     choices: [new, found, rebuilt]

@@ -15,7 +15,7 @@ description:
     report, so that a capture can be compared with it.
   - Both hosts must run it at the same time with the same options, one as V(server) and the other as V(client), which one task
     over both does. The client waits until the server listens.
-  - While a test runs, its server takes whoever connects to its port; perftest knows no passwords.
+  - While a test runs, its servers take whoever connects to their ports; perftest knows no passwords.
 options:
   role:
     description: Which side this host is. The client sends and writes, and reads what the server sends.
@@ -51,7 +51,9 @@ options:
       - When left out, queue pairs are connected over TCP.
     type: int
   port:
-    description: Port of the first test's server; each further test takes the next one. With O(tos) two spare servers of each test take as many more after them.
+    description:
+      - Port of the first test's server; each further test takes the next one.
+      - With O(tos), two spare servers of each test take as many more after them.
     type: int
     default: 18515
   connect_timeout:
@@ -98,7 +100,7 @@ addresses:
   elements: str
   sample: [192.0.2.11]
 commands:
-  description: The tests in their order.
+  description: The tests in their order, without those of spare servers.
   returned: success
   type: list
   elements: str

@@ -21,7 +21,6 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PARTIAL = ".partial"
-
 #: States of a run, as `runs` tells them.
 PLANNED, OPEN, PUBLISHED = "planned", "open", "published"
 WORK = ".work"
@@ -99,24 +98,30 @@ class Run:
 def runs(root: str) -> list[tuple[str, str]]:
     """Return (id, PLANNED, OPEN or PUBLISHED) of every run below *root*, oldest first.
 
-    A run is open from the moment it began to arm a host until it is published: a plan alone touched nothing.
+    A run is open from the moment a switch mirrors for it, or it began to arm a host, until it is published: a plan alone touched
+    nothing.
     """
     names = sorted(os.listdir(root)) if os.path.isdir(root) else []
     return [(name.removesuffix(PARTIAL), _state(root, name)) for name in names if units.name_of(name.removesuffix(PARTIAL))]
 
 
 def _state(root: str, name: str) -> str:
+    folder = os.path.join(root, name)
     if not name.endswith(PARTIAL):
         return PUBLISHED
-    return OPEN if was_armed(os.path.join(root, name)) else PLANNED
+    return OPEN if was_armed(folder) or _times(folder, "mirrored") > _times(folder, "mirror_ended") else PLANNED
 
 
 def was_armed(folder: str) -> bool:
+    return _times(folder, "arming") + _times(folder, "rebuilt") > 0
+
+
+def _times(folder: str, event: str) -> int:
     try:
         with open(os.path.join(folder, "events.ndjson"), encoding="utf-8") as handle:
-            return any('"event": "arming"' in line or '"event": "rebuilt"' in line for line in handle)
+            return sum(f'"event": "{event}"' in line for line in handle)
     except FileNotFoundError:
-        return False
+        return 0
 
 
 def forget_unarmed(root: str, name: str, now_ns: int) -> None:

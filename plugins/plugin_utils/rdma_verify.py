@@ -58,7 +58,8 @@ def verify(folder: str, manifest: Mapping[str, t.Any], reported: Mapping[str, t.
 
 def sides(reported: Mapping[str, t.Any]) -> dict[str, str]:
     """Return which host was client and which server; raises Unusable where a test failed on one. Pure."""
-    errors = [f"{host}: {result.get('msg') or 'it was not asked, since a host did not arm'}." for host, result in reported.items() if "runs" not in result]
+    unasked = "it was not asked, since a host did not arm"
+    errors = [f"{host}: {result.get('msg') or unasked}." for host, result in reported.items() if "runs" not in result]
     if errors:
         raise units.Unusable(f"the tests did not all run. {' '.join(errors)}")
     found = {result["role"]: host for host, result in reported.items()}

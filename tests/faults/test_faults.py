@@ -62,10 +62,10 @@ def test_an_engine_that_listens_after_the_opening_is_late(case: Make) -> None:
 @pytest.mark.parametrize("snaplen", CUT_AND_WHOLE)
 def test_nothing_is_lost_at_the_end_of_the_window(case: Make, place: Place, snaplen: int) -> None:
     both = [{"snaplen": snaplen}, {"vantage_id": "host__v1", "device": "v1", "capture_on": "v1", "engine": "dumpcap"}]
-    one = case(duration_s=3.5, vantages=both)
+    one = case(duration_s=6.0, vantages=both)
     one.start()
     one.listening()
-    sent = place.send_until(one.t0_ns + 3_500_000_000)
+    sent = place.send_until(one.t0_ns + 6_000_000_000)
     assert sent > 0 and one.result()["stop_reason"] == "time"
     for number in range(2):
         assert sent <= one.packets(number) <= sent + 1, "the one that went after the window may be there"

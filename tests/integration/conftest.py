@@ -36,7 +36,7 @@ tc = _fleet("tc")
 
 @pytest.fixture
 def echoes(pair):
-    """Ten packets a second each way between the two hosts."""
+    """Ten echoes and ten replies a second between the hosts, however long a campaign takes to begin."""
     pair.ssh("node1", "ping -q -i 0.1 -s 900 10.78.0.3 > /dev/null 2>&1 &")
     yield
     pair.ssh("node1", "pkill ping")

@@ -86,9 +86,7 @@ class Fleet:
         """
         return self.sequences(host, *calls, check=check)[host]
 
-    def sequences(
-        self, pattern: str, *calls: tuple[str, dict[str, t.Any]], check: bool = False
-    ) -> dict[str, list[dict[str, t.Any]]]:
+    def sequences(self, pattern: str, *calls: tuple[str, dict[str, t.Any]], check: bool = False) -> dict[str, list[dict[str, t.Any]]]:
         """Do so on the hosts of *pattern* at once and return their results by host."""
         with tempfile.TemporaryDirectory() as folder:
             tasks: list[dict[str, t.Any]] = [
@@ -112,7 +110,7 @@ class Fleet:
 
     def soon(self, logins: int = 12) -> str:
         """Return when a campaign's window is to open: far enough away to ask and arm the hosts first, which takes less than *logins* do."""
-        return "+" + self.lasting(14, logins)
+        return "+" + self.lasting(22, logins)
 
     def lasting(self, seconds: float, logins: int) -> str:
         """Return *seconds* and the time that so many *logins* take now, which says how much the machine has to do, as a campaign says it."""

@@ -19,7 +19,7 @@ DATA = {"send": {0, 1, 2, 4}, "write": {6, 7, 8, 0x0A}, "read": {0x0C, 0x0D, 0x0
 
 
 #: Longer than other tests of guests keep one.
-pytestmark = pytest.mark.timeout(5400)
+pytestmark = pytest.mark.timeout(2500)
 #: What happens to hosts whose cores are somebody else's for a moment, and says nothing of the product: the window began before both
 #: were armed.
 AGAIN = "start the campaign again, later"
@@ -47,7 +47,7 @@ def verify(guests, root, start):
         "verify_rdma_iterations": ITERATIONS, "verify_rdma_sizes": SIZES, "verify_rdma_tos": 104,
     }  # fmt: skip
     # Beside much else the whole check takes a quarter of an hour.
-    done = guests.inside(*guests.playbook_words("verify_rdma_capture.yml", "-e", json.dumps(options)), timeout=2400)
+    done = guests.inside(*guests.playbook_words("verify_rdma_capture.yml", "-e", json.dumps(options)), timeout=1800)
     return done, [path for path in root.iterdir() if path.suffix != ".partial"]
 
 

@@ -48,11 +48,11 @@ def show(value: Value) -> str:
         return "on" if value else "off"
     if isinstance(value, dict):
         return " ".join(f"{name}={_within(item)}" for name, item in value.items() if item is not None) or "absent"
-    return ", ".join(map(_within, value)) if isinstance(value, list) else str(value)
+    return (", ".join(map(_within, value)) or "none") if isinstance(value, list) else str(value)
 
 
 def _within(value: Value) -> str:
-    return f"({show(value)})" if isinstance(value, (dict, list)) else show(value)
+    return f"({show(value)})" if isinstance(value, dict) else show(value)
 
 
 def diff_of(changes: Iterable[Change]) -> dict[str, str]:

@@ -94,14 +94,16 @@ def test_client_that_came_too_early_goes_on_to_a_spare_server():
 
 def test_server_is_whichever_the_client_came_to(tmp_path):
     """The client was too early for the first of them, which waits for it for ever."""
-    (tmp_path / "ib_send_bw").write_text(f"#!/bin/sh\ncase $* in *18516*) cat {OUTPUTS}/srv-send.txt;; *) sleep 60;; esac\n")
+    (tmp_path / "ib_send_bw").write_text(f"#!/bin/sh\ncase $* in *18516*|*7701*) cat {OUTPUTS}/srv-send.txt;; *7700*) exit 1;; *) exec sleep 60;; esac\n")
     (tmp_path / "ib_send_bw").chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(tmp_path), prepend=":")
         (found,) = perftest.run(Host(), WISH._replace(peer=None, verbs=["send"], sizes=[20000]))
+        (other,) = perftest.run(Host(), WISH._replace(peer=None, verbs=["send"], sizes=[20000], port=7700))
         with pytest.raises(Refused, match=r"-p 7 -F -R --tos 104 did not end within 0\.2 s, so no client came or the test hung"):
             perftest.run(Host(), WISH._replace(peer=None, verbs=["send"], sizes=[20000], port=7, test_s=0.2))
     assert "-p 18516 " in found["command"] and found["remote"]["qp"] == 0x12
+    assert "-p 7701 " in other["command"], "the first of them ended with an error"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,10 @@ def test_a_run_is_open_once_it_arms_and_until_it_is_published(tmp_path):
     run = evidence.Run(str(tmp_path), OLD)
     run.create({"sessions": {"a": {}}, "t0_ns": 5})
     assert evidence.runs(str(tmp_path)) == [(OLD, evidence.PLANNED)]
+    run.event("mirrored", switch="s")
+    assert evidence.runs(str(tmp_path)) == [(OLD, evidence.OPEN)], "its controller may die before it arms a host"
+    run.event("mirror_ended", switch="s")
+    assert evidence.runs(str(tmp_path)) == [(OLD, evidence.PLANNED)]
     run.event("arming", host="a")
     assert evidence.runs(str(tmp_path)) == [(OLD, evidence.OPEN)]
     folder = run.publish({})
