@@ -31,7 +31,8 @@ ip netns exec sw ping -q -c 1 -W 60 {MONITOR}
 """
 DOWN = """for program in ovs-vswitchd ovsdb-server; do kill $(cat /run/openvswitch/$program.pid); done
 while pgrep ovs; do sleep 0.1; done
-ip netns exec sw ovs-dpctl del-dp ovs-system; ip link del near; ip link del cap77 2> /dev/null; ip netns del sw; rm -rf /var/tmp/ovs.db /run/openvswitch /var/lib/wirefleet"""
+ip netns exec sw ovs-dpctl del-dp ovs-system
+ip link del near; ip link del cap77 2> /dev/null; ip netns del sw; rm -rf /var/tmp/ovs.db /run/openvswitch /var/lib/wirefleet"""
 SESSION = {
     "platform": "ovs", "session": "cap1", "bridge": "br0", "sources": [{"interface": "swp1", "direction": "rx"}],
     "destination": {"erspan": {"destination_ip": MONITOR, "source_ip": SWITCH, "erspan_id": 77}},
