@@ -26,6 +26,9 @@ from tests.lab.hub import Hub
 from tests.lab.problem import Problem
 
 FLEET = "rdma-guests"
+#: Files in the order in which two processes take the least time for them: the longest first, then those of the other guest, then what
+#: needs both, beside what has guests of its own.
+ORDER = ("test_settings", "test_datapath", "test_supervisor", "test_verify", "test_mirrored")
 
 
 def reason() -> str | None:
@@ -46,6 +49,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     why_not = None if hasattr(session.config, "workerinput") else reason()
     if why_not:
         pytest.exit(f"no tests on guests here: {why_not}", returncode=0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.stem))
 
 
 @pytest.fixture(scope="session")
