@@ -14,7 +14,7 @@ from .measure import Failed, Table, median
 
 REPEATS = 3
 #: Says when tcpdump listens: it opens its file for a header just before it says so.
-WATCHED = "tcpdump -i eth1 -n -w /tmp/skew.pcap 2>/tmp/skew.log & until grep -q listening /tmp/skew.log; do sleep 0.001; done; date +%s%N; kill $!"
+WATCHED = "tcpdump -i eth1 -n -w /tmp/skew.pcap 2>/tmp/skew.log & until grep -qs listening /tmp/skew.log; do sleep 0.001; done; date +%s%N; kill $!"
 
 
 def run() -> Table:
