@@ -154,16 +154,21 @@ def losses(report: dict[str, t.Any]) -> list[list[t.Any]]:
 
 
 def start_traffic(lab: Lab, flow: Flow, evidence: str) -> subprocess.Popen[str]:
-    """Install the drop rule and start both senders, which begin once the window is open."""
+    """Install the drop rule and start both senders, which begin once the window is open.
+
+    Their ssh makes a stderr that is no terminal non-blocking, so they have one of their own: Ansible refuses to run with such a one.
+    """
     if lab("drop", "on", SENDER, "--psn-mask", hex(PSN_MASK), "--psn-value", hex(PSN_VALUE)).returncode:
         raise Failed("the drop rule could not be installed")
     words = ["--lab", lab.name, "--evidence", evidence, "--packets", str(flow.packets), "--first-psn", str(flow.first_psn)]
-    return subprocess.Popen([sys.executable, "-m", "tests.demo.traffic", *words], cwd=ROOT, text=True, stdout=subprocess.PIPE)
+    argv = [sys.executable, "-m", "tests.demo.traffic", *words]
+    return subprocess.Popen(argv, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def finish(traffic: subprocess.Popen[str]) -> None:
-    out, _none = traffic.communicate(timeout=60)
+    out, complaints = traffic.communicate(timeout=60)
     print(f"  sent: {out.strip()}")
+    print(complaints, end="", file=sys.stderr)
     if traffic.returncode:
         raise Failed("the traffic generator failed")
 
