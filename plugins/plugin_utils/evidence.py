@@ -9,9 +9,11 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 import typing as t
+from collections import Counter
 
 from ansible_collections.wirefleet.capture.plugins.module_utils.host import replace_file
 
@@ -23,6 +25,7 @@ if t.TYPE_CHECKING:
 PARTIAL = ".partial"
 #: States of a run, as `runs` tells them.
 PLANNED, OPEN, PUBLISHED = "planned", "open", "published"
+_EVENT = re.compile(r'"event": "(\w+)"')
 WORK = ".work"
 BLOCK = 1 << 20
 
@@ -106,22 +109,27 @@ def runs(root: str) -> list[tuple[str, str]]:
 
 
 def _state(root: str, name: str) -> str:
-    folder = os.path.join(root, name)
     if not name.endswith(PARTIAL):
         return PUBLISHED
-    return OPEN if was_armed(folder) or _times(folder, "mirrored") > _times(folder, "mirror_ended") else PLANNED
+    events = _events(os.path.join(root, name))
+    return OPEN if _arms(events) or events["mirrored"] > events["mirror_ended"] else PLANNED
 
 
 def was_armed(folder: str) -> bool:
-    return _times(folder, "arming") + _times(folder, "rebuilt") > 0
+    return _arms(_events(folder))
 
 
-def _times(folder: str, event: str) -> int:
+def _arms(events: Mapping[str, int]) -> bool:
+    return events["arming"] + events["rebuilt"] > 0
+
+
+def _events(folder: str) -> Counter[str]:
+    """Return how often each event stands in the run's log."""
     try:
         with open(os.path.join(folder, "events.ndjson"), encoding="utf-8") as handle:
-            return sum(f'"event": "{event}"' in line for line in handle)
+            return Counter(found[1] for line in handle if (found := _EVENT.search(line)))
     except FileNotFoundError:
-        return 0
+        return Counter()
 
 
 def forget_unarmed(root: str, name: str, now_ns: int) -> None:

@@ -22,6 +22,8 @@ BIN = pathlib.Path(sys.executable).parent
 SOON_WITH_SWITCHES = "+45s"
 #: Seconds after which a command on the lab has hung, whatever else the machine does. The longest takes a tenth of it.
 HUNG = 600
+#: The module, and its arguments, that put back what no campaign changed.
+RESTORED = "capture_session", {"campaign": "standing", "state": "restored"}
 
 
 class Fleet:

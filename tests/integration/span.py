@@ -52,11 +52,26 @@ def asked(
     return "erspan_tunnel", {"tunnels": rows, **options}
 
 
+SENDER = """
+import socket, sys, time
+device = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+device.bind((sys.argv[1], 0))
+for line in sys.stdin:
+    device.send(bytes.fromhex(line))
+    time.sleep(0.001)
+"""
 #: A shell function: wait until a command succeeds, at most some minutes; else end with what the files after it say.
 WITHIN = (
     'within() { left=1200; until sh -c "$1" > /dev/null 2>&1; do [ $((left -= 1)) -gt 0 ] || '
     '{ echo "waited in vain for $1"; shift; tail -n 20 "$@"; ps ax; dmesg | tail -n 20; exit 1; } >&2; sleep 0.1; done; }; '
 )
+
+
+def send(fleet: Fleet, host: str, device: str, frames: t.Iterable[bytes], inside: str = "") -> None:
+    """Send *frames* from a device of *host*, one after the other; *inside* is what the sender runs in, such as a network namespace."""
+    script = base64.b64encode(SENDER.encode()).decode()
+    words = f"echo {script} | base64 -d > /var/tmp/s.py; {inside} python3 /var/tmp/s.py {device}; rm /var/tmp/s.py"
+    fleet.ssh(host, words, text="\n".join(frame.hex() for frame in frames))
 
 
 def sniff(fleet: Fleet, host: str, filter_: str, *devices: str, options: str = "") -> None:

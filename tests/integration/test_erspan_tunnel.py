@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.bpf import expand
 from ansible_collections.wirefleet.capture.plugins.module_utils.session import bundle
 
-from tests.integration.fleet import ROOT
+from tests.integration.fleet import RESTORED, ROOT
 from tests.integration.span import MONITOR, RULES, SWITCH, TYPES, asked, harvest, mirror, sniff, tunnels
 
 CRASH = pathlib.Path(__file__).with_name("crash_on_host.py")
@@ -21,8 +21,6 @@ SEND = (
     "cd /var/tmp && python3 roce_send.py --device eth1 --source 10.78.0.2 --target 10.78.0.3 --target-mac 52:54:00:78:00:02 --pps 1000 "
     "--packets {packets} --payload {payload} --per-message {per_message}"
 )
-#: What puts everything back.
-RESTORED = "capture_session", {"campaign": "standing", "state": "restored"}
 #: Ethernet, IPv4, UDP, BTH, RETH and ICRC.
 HEADERS = 14 + 20 + 8 + 12 + 16 + 4
 #: The devices anew, as the module made them: their sequence numbers begin again.

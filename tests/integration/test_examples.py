@@ -29,7 +29,7 @@ FILES = "ls /etc/sysctl.d /etc/modprobe.d; sysctl -n net.core.rmem_max net.core.
 INSTANCES = "cat /etc/dpvs*.conf; for n in '' 2; do DPVS_IPC_FILE=/var/run/dpvs$n.ipc dpip link show; done"
 MONITOR = "ip -o link | cut -d: -f2; ls /sys/module; tc filter show dev ens1f0np0 ingress; ethtool -g ens1f0np0"
 UNDERLAY = "10.9.0.2/24 dev ens1f0np0"
-SEGMENTS = "mkdir /var/captures && for n in 1 2; do zstd -q /root/mirror -o /var/captures/eth1_0000$n.pcap.zst; done"
+SEGMENTS = "mkdir /var/captures && for n in 1 2; do zstd -q /var/tmp/mirror -o /var/captures/eth1_0000$n.pcap.zst; done"
 OTHER_PORT = "ip link add ens1f1np1 type veth peer name far1"
 #: What modinfo and modprobe read of ConnectX-3's driver, which this kernel does not have: the parameter's name and type.
 MLX4 = b"name=mlx4_core\0license=Dual BSD/GPL\0parmtype=log_num_mgm_entry_size:int\0"
@@ -55,11 +55,11 @@ PLACES = {
     "erspan_receiver": Place("span", "mon1", MONITOR),
     "erspan_tunnel": Place("span", "mon1", MONITOR, f"ip addr add {UNDERLAY}", f"ip addr del {UNDERLAY}"),
     "ethtool": Place("mixed", "rdma1", NIC, OTHER_PORT, "ip link del ens1f1np1"),
-    "modprobe_options": Place("mixed", "rdma1", FILES, f"cp /root/mlx4_core {EXTRA} && depmod", f"rm {EXTRA} && depmod"),
+    "modprobe_options": Place("mixed", "rdma1", FILES, f"cp /var/tmp/mlx4_core {EXTRA} && depmod", f"rm {EXTRA} && depmod"),
     "nic_tuning": Place("mixed", "rdma1", NIC),
-    "pcap_decap": Place(prepare="mkdir /var/captures && cp /root/mirror /var/captures/mirror.pcap", undo="rm -r /var/captures"),
+    "pcap_decap": Place(prepare="mkdir /var/captures && cp /var/tmp/mirror /var/captures/mirror.pcap", undo="rm -r /var/captures"),
     "pcap_index": Place(prepare=SEGMENTS, undo="rm -r /var/captures"),
-    "pcap_split": Place(prepare="mkdir /var/captures && cp /root/mirror /var/captures/trace.pcap", undo="rm -r /var/captures"),
+    "pcap_split": Place(prepare="mkdir /var/captures && cp /var/tmp/mirror /var/captures/trace.pcap", undo="rm -r /var/captures"),
     "rdma_info": Place("mixed", "rdma1", NIC),
     "rdma_sniffer": Place("mixed", "rdma1", NIC),
     "sysctl_floor": Place("mixed", "rdma1", FILES),
@@ -158,10 +158,10 @@ def run(request, tmp_path):
 
 
 def prepare(fleet, place: Place, tmp_path) -> None:
-    if "/root/mirror" in place.prepare:
-        put(fleet, place.host, "/root/mirror", mirror())
-    if "/root/mlx4_core" in place.prepare:
-        put(fleet, place.host, "/root/mlx4_core", driver(tmp_path))
+    if "/var/tmp/mirror" in place.prepare:
+        put(fleet, place.host, "/var/tmp/mirror", mirror())
+    if "/var/tmp/mlx4_core" in place.prepare:
+        put(fleet, place.host, "/var/tmp/mlx4_core", driver(tmp_path))
     fleet.ssh(place.host, place.prepare)
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.integration.fleet import RESTORED
+
 HOST = "rdma1"
 RMEM, BACKLOG = "net.core.rmem_max", "net.core.netdev_max_backlog"
 DROP_IN = "/etc/sysctl.d/90-wirefleet.conf"
@@ -28,7 +30,7 @@ def state(fleet):
 
 
 def restored(fleet):
-    result = fleet.module(HOST, "capture_session", {"campaign": "standing", "state": "restored"})
+    result = fleet.module(HOST, *RESTORED)
     return {(row["key"][0], row["key"][2]): row["outcome"] for row in result["restored"]}
 
 

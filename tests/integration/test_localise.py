@@ -40,7 +40,7 @@ def lab(fleet, *words):
 
 def put(fleet, host, path):
     data = base64.b64encode(path.read_bytes()).decode()
-    fleet.ssh(host, f"mkdir -p /root/wf && echo {data} | base64 -d > /root/wf/{path.name}")
+    fleet.ssh(host, f"mkdir -p /var/tmp/wf && echo {data} | base64 -d > /var/tmp/wf/{path.name}")
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def watched(pair, tmp_path):
     for host in HOSTS:
         for path in SOURCES:
             put(pair, host, path)
-        pair.ssh(host, f"cd /root/wf && (tcpdump -i eth1 {' '.join(words)} {host}.pcap udp port 4791 >/dev/null 2>log </dev/null & echo $! >pid)")
+        pair.ssh(host, f"cd /var/tmp/wf && (tcpdump -i eth1 {' '.join(words)} {host}.pcap udp port 4791 >/dev/null 2>log </dev/null & echo $! >pid)")
 
     def size(place):
-        return inside[place].stat().st_size if place in inside else int(pair.ssh(place, f"stat -c %s /root/wf/{place}.pcap"))
+        return inside[place].stat().st_size if place in inside else int(pair.ssh(place, f"stat -c %s /var/tmp/wf/{place}.pcap"))
 
     def stop():
         with contextlib.suppress(AssertionError):  # what was dropped never comes
@@ -69,14 +69,14 @@ def watched(pair, tmp_path):
             os.killpg(process.pid, signal.SIGINT)
             said[place] = process.communicate(timeout=60)[0]
         for host in HOSTS:
-            pair.ssh(host, "kill -INT $(cat /root/wf/pid); while kill -0 $(cat /root/wf/pid) 2>/dev/null; do sleep 0.05; done")
-            (tmp_path / f"{host}.pcap").write_bytes(base64.b64decode(pair.ssh(host, f"base64 -w0 /root/wf/{host}.pcap")))
-            said[host] = pair.ssh(host, "cat /root/wf/log")
+            pair.ssh(host, "kill -INT $(cat /var/tmp/wf/pid); while kill -0 $(cat /var/tmp/wf/pid) 2>/dev/null; do sleep 0.05; done")
+            (tmp_path / f"{host}.pcap").write_bytes(base64.b64decode(pair.ssh(host, f"base64 -w0 /var/tmp/wf/{host}.pcap")))
+            said[host] = pair.ssh(host, "cat /var/tmp/wf/log")
         drops = {place: int(re.findall(r"(\d+) packets? dropped by kernel", said[place])[0]) for place in PLACES}
         return {place: tmp_path / f"{place}.pcap" for place in PLACES}, drops
 
     wait_until(lambda: all(path.exists() and path.stat().st_size >= 24 for path in inside.values()), 120, "tcpdump in the switch did not begin")
-    wait_until(lambda: all("listening" in pair.ssh(host, "cat /root/wf/log", check=False) for host in HOSTS), 120, "tcpdump on a host did not begin")
+    wait_until(lambda: all("listening" in pair.ssh(host, "cat /var/tmp/wf/log", check=False) for host in HOSTS), 120, "tcpdump on a host did not begin")
     pair.stop = stop
     yield pair
     for process in running.values():
@@ -84,13 +84,13 @@ def watched(pair, tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
     lab(pair, "drop", "off", "node1")
     for host in HOSTS:
-        pair.ssh(host, "kill $(cat /root/wf/pid) 2>/dev/null; rm -rf /root/wf", check=False)
+        pair.ssh(host, "kill $(cat /var/tmp/wf/pid) 2>/dev/null; rm -rf /var/tmp/wf", check=False)
 
 
 def send(fleet, host, peer, qp, first):
     mac = fleet.ssh(peer, "cat /sys/class/net/eth1/address")
     words = f"--device eth1 --source {HOSTS[host]} --target {HOSTS[peer]} --target-mac {mac} --packets {PACKETS} --dest-qp {qp} --first-psn {first}"
-    argv = [sys.executable, "-m", "tests.lab", "ssh", "--lab", fleet.lab, host, f"cd /root/wf && python3 roce_send.py --payload 256 {words}"]
+    argv = [sys.executable, "-m", "tests.lab", "ssh", "--lab", fleet.lab, host, f"cd /var/tmp/wf && python3 roce_send.py --payload 256 {words}"]
     return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from tests.integration.fleet import ROOT, frames, wait_until
-from tests.integration.span import WITHIN
+from tests.integration.span import WITHIN, send
 
 SWITCH, ENDS, MONITOR = "sw1", ("node1", "node2"), "mon1"
 MACS = {"node1": "525400780002", "node2": "525400780003"}
@@ -21,14 +21,6 @@ ADDRESSES = {"sw1": "10.78.0.2", "mon1": "10.78.0.5"}
 #: What every frame begins with behind its ethertype, so that it is found whatever is around it.
 MARK = b"wirefleet-mirror"
 FRAMES = 40
-SENDER = """
-import socket, sys, time
-device = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-device.bind(("eth1", 0))
-for line in sys.stdin:
-    device.send(bytes.fromhex(line))
-    time.sleep(0.001)
-"""
 
 
 def frames_of(sender: str, batch: int) -> list[bytes]:
@@ -57,10 +49,8 @@ class Mirrored:
     def send(self, batch: int) -> dict[str, list[bytes]]:
         """Let both ends send a batch to each other, then the switch a ping, which has all mirrored frames before it."""
         sent = {sender: frames_of(sender, batch) for sender in ENDS}
-        script = base64.b64encode(SENDER.encode()).decode()
         for sender, queued in sent.items():
-            lines = base64.b64encode("\n".join(frame.hex() for frame in queued).encode()).decode()
-            self.fleet.ssh(sender, f"echo {script} | base64 -d > s.py; echo {lines} | base64 -d | python3 s.py")
+            send(self.fleet, sender, "eth1", queued)
         self.fleet.ssh(SWITCH, f"ping -c 1 -s {200 + batch} -W 60 {ADDRESSES[MONITOR]}")
         seen = f"tcpdump -nr m.pcap 'icmp and dst host {ADDRESSES[MONITOR]} and ip[2:2] == {228 + batch}' 2>/dev/null | grep -q request"
         wait_until(lambda: self.fleet.ssh(MONITOR, f"{seen} && echo yes", check=False), 120, "the monitor saw no ping")

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 from ansible_collections.wirefleet.capture.plugins.module_utils.packets.keyfile import Reader
 
-from tests.integration.fleet import Fleet
+from tests.integration.fleet import RESTORED, Fleet
 from tests.lab.fleet import fleet
 from tests.matrix.page import SUITES
 
@@ -38,7 +38,7 @@ def shown(systems: Fleet, command: str) -> dict[str, str]:
 
 
 def restored(systems: Fleet) -> dict[str, dict[str, t.Any]]:
-    return everywhere(systems, "capture_session", {"campaign": "standing", "state": "restored"})
+    return everywhere(systems, *RESTORED)
 
 
 def outcomes(result: dict[str, t.Any]) -> dict[tuple[str, str], str]:

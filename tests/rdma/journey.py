@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from tests.integration.fleet import Fleet
+from tests.integration.fleet import RESTORED, Fleet
 
 
 def there_and_back(fleet: Fleet, host: str, card: str, wanted: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
@@ -19,7 +19,7 @@ def there_and_back(fleet: Fleet, host: str, card: str, wanted: dict[str, t.Any])
     assert done.get("commands") == foreseen["commands"], done
     changed = shown(fleet, host, card)
     assert fleet.module(host, "ethtool", {"device": card, **wanted})["changed"] is False
-    restored = fleet.module(host, "capture_session", {"campaign": "standing", "state": "restored"})["restored"]
+    restored = fleet.module(host, *RESTORED)["restored"]
     assert {row["outcome"] for row in restored if row["key"][1] == card} == {"restored"}, restored
     assert shown(fleet, host, card) == before
     return done, changed

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import base64
 import collections
 
 import pytest
 
-from tests.integration.span import harvest, sniff
+from tests.integration.fleet import RESTORED
+from tests.integration.span import harvest, send, sniff
 
 HOST = "guest2"
 SWITCH, MONITOR = "10.79.0.1", "10.79.0.2"
@@ -39,13 +39,6 @@ SESSION = {
 }  # fmt: skip
 TUNNEL = {"tunnels": [{"name": "cap77", "local": MONITOR, "remote": SWITCH, "key": 77}]}
 FRAMES = [bytes.fromhex("ffffffffffff02000000000188b5") + bytes([number]) * 200 for number in range(50)]
-SENDER = """import socket, sys
-with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-    wire.bind(("host1", 0))
-    for line in sys.stdin:
-        wire.send(bytes.fromhex(line))
-"""
-RESTORED = "capture_session", {"campaign": "standing", "state": "restored"}
 
 
 @pytest.fixture
@@ -71,9 +64,7 @@ def test_mirror_of_the_kernels_open_vswitch_arrives_on_an_erspan_device(switch):
     assert (session["changed"], session["after"]["destination"]["erspan"]["erspan_id"]) == (True, 77)
     assert switch.ssh(HOST, "ovs-appctl dpctl/show").startswith("system@ovs-system:"), "the kernel forwards"
     sniff(switch, HOST, "ether proto 0x88b5", "cap77")
-    script = base64.b64encode(SENDER.encode()).decode()
-    lines = "\n".join(frame.hex() for frame in FRAMES)
-    switch.ssh(HOST, f"echo {script} | base64 -d > /var/tmp/s.py; ip netns exec sw python3 /var/tmp/s.py; rm /var/tmp/s.py", text=lines)
+    send(switch, HOST, "host1", FRAMES, inside="ip netns exec sw")
     (found,) = harvest(switch, HOST, "cap77", expected=len(FRAMES), on=["cap77"])
     assert collections.Counter(found) == collections.Counter(FRAMES)
     gone, restored = switch.sequence(HOST, ("mirror_session", {**SESSION, "state": "absent"}), RESTORED)

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from tests.integration.fleet import wait_until
+from tests.integration.fleet import RESTORED, wait_until
 from tests.rdma.journey import there_and_back
 
 HOST = "guest1"
@@ -29,7 +29,7 @@ def host(guest1):
     guests.ssh(HOST, f"ip link set {E1000E} up; ip link set {VMXNET3} up; modprobe -r mlx4_core mlx5_core; modprobe -a mlx4_core mlx5_core")
     before = state(guests)
     yield guests
-    result = guests.module(HOST, "capture_session", {"campaign": "standing", "state": "restored"})
+    result = guests.module(HOST, *RESTORED)
     assert {row["outcome"] for row in result["restored"]} <= {"restored", "already"}, result
     assert state(guests) == before
     guests.ssh(HOST, f"modprobe -r mlx4_core mlx5_core; ip link set {E1000E} down; ip link set {VMXNET3} down; rm -rf /var/lib/wirefleet")
@@ -115,7 +115,7 @@ def test_rings_and_features_of_real_drivers(guests):
     assert "RX:\t\t4096\n" in shown.partition("Current")[2] and "large-receive-offload: off\n" in shown
     assert shown.count("tcp-segmentation-offload: off") == 2
     assert guests.module(HOST, "ethtool", wanted)["changed"] is False
-    restored = guests.module(HOST, "capture_session", {"campaign": "standing", "state": "restored"})
+    restored = guests.module(HOST, *RESTORED)
     assert {row["outcome"] for row in restored["restored"] if row["key"][0].startswith("ethtool")} == {"restored"}
     cards = [line for line in state(guests).splitlines() if "wirefleet" not in line]
     assert cards == [line for line in before.splitlines() if "wirefleet" not in line]
